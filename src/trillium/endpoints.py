@@ -1,0 +1,139 @@
+"""Where requests go: an endpoint, a model on it, and the key that opens it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, final
+
+import attrs
+
+from trillium.errors import InvalidRequestError
+
+_EMPTY: Final[Mapping[str, Any]] = {}
+
+
+@final
+class Secret:
+    """A key that never shows: not in a repr, a log, a traceback or a file.
+
+    `reveal` is the only way to its text. It cannot be pickled.
+    """
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        """Keep `text`, less surrounding white space.
+
+        Raises:
+            InvalidRequestError: The key is empty, or holds what no HTTP header may hold.
+        """
+        text = text.strip()
+        if not text:
+            raise InvalidRequestError("the key is empty")
+        if not text.isascii() or not text.isprintable():
+            # The key itself must not be quoted here.
+            raise InvalidRequestError("the key holds characters that no HTTP header may hold: was it copied whole?")
+        self._text = text
+
+    @classmethod
+    def from_env(cls, variable: str) -> Secret:
+        """Read a key from an environment variable.
+
+        Raises:
+            InvalidRequestError: The variable is not set, or empty.
+        """
+        text = os.environ.get(variable, "").strip()
+        if not text:
+            raise InvalidRequestError(f"no key: set the environment variable {variable}")
+        return cls(text)
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> Secret:
+        """Read a key from a file that holds nothing else.
+
+        Raises:
+            InvalidRequestError: The file cannot be read, or is empty.
+        """
+        try:
+            text = Path(path).read_text("ascii")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not plain text"
+            raise InvalidRequestError(f"cannot read the key from {os.fspath(path)!r}: {reason}") from None
+        return cls(text)
+
+    def reveal(self) -> str:
+        """Return the key's text; for the line that puts it into a header."""
+        return self._text
+
+    def redact(self, text: str) -> str:
+        """Return `text` without the key, for words that come from outside."""
+        return text.replace(self._text, "[key]") if self._text in text else text
+
+    def __repr__(self) -> str:
+        return "Secret('…')"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._text))
+
+    def __reduce__(self) -> str:
+        raise TypeError("a Secret is not pickled: read the key where it is used")
+
+
+def _as_secret(key: str | Secret | None) -> Secret | None:
+    return Secret(key) if isinstance(key, str) else key
+
+
+def _as_base_url(url: str) -> str:
+    return url.rstrip("/")
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Endpoint:
+    """Base URL, dialect and key of one provider.
+
+    Raises:
+        InvalidRequestError: The base URL is not an absolute http(s) URL.
+    """
+
+    name: str
+    """How it is called in outcomes: the provider's name, or the host."""
+    base_url: str = attrs.field(converter=_as_base_url)
+    """Absolute, without the dialect's own path: `https://api.openai.com/v1`."""
+    dialect: str = "openai-chat"
+    """Name of the wire format (see `trillium.dialects()`)."""
+    key: Secret | None = attrs.field(default=None, converter=_as_secret)
+    headers: Mapping[str, str] = attrs.field(default=_EMPTY, repr=False)
+    """Further headers of every request; not shown, since people put tokens there."""
+    field_names: Mapping[str, str] = _EMPTY
+    """Parameters that this provider calls otherwise: `{"max_tokens": "max_completion_tokens"}`."""
+    default_max_tokens: int | None = None
+    """Sent where the dialect demands a bound and the request has none."""
+    stream_usage: bool = True
+    """Whether the server takes `stream_options` to send usage at a stream's end."""
+    settings: Mapping[str, str] = _EMPTY
+    """What else the dialect lets one set, such as Anthropic's `{"version": "2023-06-01"}`."""
+
+    def __attrs_post_init__(self) -> None:
+        scheme, separator, rest = self.base_url.partition("://")
+        if scheme not in ("http", "https") or not separator or not rest.partition("/")[0]:
+            msg = f"base_url {self.base_url!r} is not of the form https://host/path"
+            raise InvalidRequestError(msg)
+        if "?" in rest or "#" in rest or "@" in rest.partition("/")[0]:
+            msg = "base_url must hold neither a query nor a fragment nor a password"
+            raise InvalidRequestError(msg)
+
+
+@final
+@attrs.frozen
+class Model:
+    """A model on an endpoint."""
+
+    endpoint: Endpoint
+    name: str
+    """Its name on the wire, sent as it is."""

@@ -1,0 +1,103 @@
+"""What must be seen as one thing: an exchange, and the transport that opens it.
+
+An exchange sends a request, gets status and headers, then the body in pieces. There are two
+ways to have one, our pool and httpx; one conformance suite runs over both.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, final
+
+import attrs
+
+from trillium._wire.headers import Headers
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Target:
+    """What stays the same from request to request: method, URL, and headers.
+
+    The headers hold the key, so they are not shown. Equality is identity: a client makes one
+    target for each path and keeps it, and a transport may keep what it derives from one.
+    """
+
+    method: str
+    """`POST` or `GET`."""
+    scheme: str
+    """`http` or `https`."""
+    host: str
+    """Name or address, without brackets."""
+    port: int
+    path: str
+    """With the query, if any; begins with a slash."""
+    headers: tuple[tuple[str, str], ...] = attrs.field(repr=False)
+    """All but `Host` and `Content-Length`, which the transport writes."""
+
+    @property
+    def url(self) -> str:
+        """The whole URL."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}{self.path}"
+
+
+class Exchange(Protocol):
+    """One request that has been sent, whose status and headers are in."""
+
+    @property
+    def status(self) -> int:
+        """The HTTP status of the final response (never 1xx)."""
+
+    @property
+    def headers(self) -> Headers:
+        """The response's header fields."""
+
+    @property
+    def sends(self) -> int:
+        """How often the request was sent: 2 where an idle connection proved closed, else 1."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the body has come to its end: `receive` would return `b""` at once."""
+
+    async def receive(self) -> bytes:
+        """Return the next piece of the body, content coding undone; `b""` at its end.
+
+        Raises:
+            RemoteProtocolError: The body is malformed, cut (kind `truncated`), or passes the
+                transport's bound (kind `response_too_large`).
+        """
+
+    async def read(self, max_bytes: int) -> bytes:
+        """Return the rest of the body as one.
+
+        Raises:
+            RemoteProtocolError: As for `receive`; and kind `response_too_large` where the rest is
+                longer than `max_bytes`.
+        """
+
+    async def aclose(self) -> None:
+        """End the exchange; closes its connection if the body has not come to its end.
+
+        Idempotent; completes at once where the exchange is complete; under cancellation it closes
+        all the same.
+        """
+
+
+class Transport(Protocol):
+    """A way to have exchanges."""
+
+    async def send(self, target: Target, body: bytes) -> Exchange:
+        """Send a request and return when status and headers are in.
+
+        The caller closes the exchange. Cancelled in between, the connection is closed.
+
+        Raises:
+            ConnectionBrokenError: No connection (kind `host_unknown` where the name does not exist),
+                or it broke before the status came. Its `attempts` says how often the request was
+                sent (0, 1 or 2), its `abandoned` how many of these the provider may have seen whole.
+            RemoteProtocolError: What came is no HTTP response, or its headers pass the bound.
+        """
+
+    async def aclose(self) -> None:
+        """Close all connections. What is in flight breaks."""

@@ -1,0 +1,1 @@
+"""The wire formats, a file each, which binds `DIALECT`. Nothing else belongs here."""

@@ -1,0 +1,1 @@
+"""Many requests, on trio: where they come from, the run, and where their outcomes go."""

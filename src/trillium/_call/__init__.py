@@ -1,0 +1,1 @@
+"""One request, on trio: through admission, attempts and retries to its outcome."""

@@ -217,6 +217,7 @@ def outcome(name: str, chunks: Iterable[bytes], max_bytes: int) -> bytes | None:
     draws=st.data(),
 )
 def test_damaged_bodies_give_bytes_or_a_protocol_error(
+    *,
     encoding: tuple[str, Callable[[bytes], bytes]],
     body: bytes,
     max_bytes: int,

@@ -95,7 +95,7 @@ def single_bytes(wire: bytes) -> list[bytes]:
 
 def cut(wire: bytes, places: Iterable[int]) -> list[bytes]:
     borders = sorted({0, len(wire), *places})
-    return [*(wire[a:b] for a, b in itertools.pairwise(borders)), b""]
+    return [chunk for a, b in itertools.pairwise(borders) for chunk in (wire[a:b], b"")]
 
 
 def message(data: str, id_: str = "", retry: int | None = None) -> Plain:
@@ -164,8 +164,10 @@ CASES: dict[str, tuple[bytes, list[Plain]]] = {
         [message("test\n\ntest")],
     ),
     "36 wpt field-parsing": (
-        b"data:\0\ndata:  2\rData:1\ndata\0:2\ndata:1\r\0data:4\nda-ta:3\rdata_5\n"
-        + b"data:3\rdata:\r\n data:32\ndata:4\n\n",
+        (
+            b"data:\0\ndata:  2\rData:1\ndata\0:2\ndata:1\r\0data:4\nda-ta:3\rdata_5\n"
+            b"data:3\rdata:\r\n data:32\ndata:4\n\n"
+        ),
         [message("\0\n 2\n1\n3\n\n4")],
     ),
     "37 wpt utf-8": (b"data:ok\xe2\x80\xa6\n\n", [message("ok…")]),
@@ -274,7 +276,7 @@ def test_events_and_error_under_a_bound_do_not_depend_on_cuts(
 
 
 def test_crlf_over_chunks_ends_one_line() -> None:
-    chunks = [b"data: A\r\n", b"data: B\r", b"\n", b"data: C\r\n", b"\n"]
+    chunks = [b"data: A\r\n", b"data: B\r", b"", b"\n", b"data: C\r\n", b"\n"]
     assert plain(feed_all(SSEDecoder(), chunks)) == [message("A\nB\nC")]
 
 
@@ -364,7 +366,7 @@ def test_feeding_after_close_is_our_own_fault(flush: bool) -> None:
     ids=["line", "unended line", "data of two lines", "comment"],
 )
 def test_what_passes_the_bound_is_an_error_of_its_own(wire: bytes) -> None:
-    for chunks in ([wire], single_bytes(wire)):
+    for chunks in ([wire], single_bytes(wire), cut(wire, [9])):
         decoder = SSEDecoder(max_event_bytes=10)
         with pytest.raises(EventTooLargeError, match="longer than 10 bytes") as caught:
             feed_all(decoder, chunks)

@@ -139,9 +139,8 @@ class _Layer:
     _ended: bool = attrs.field(default=False, init=False)
     """A member has ended."""
 
-    @_room.default
-    def _whole_room(self) -> int:
-        return min(self.max_bytes, sys.maxsize - 1)  # zlib takes one more, as a C number
+    def __attrs_post_init__(self) -> None:
+        self._room = min(self.max_bytes, sys.maxsize - 1)  # zlib takes one more, as a C number
 
     def feed(self, chunk: bytes) -> bytes:
         pieces = []

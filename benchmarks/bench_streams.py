@@ -1,0 +1,98 @@
+"""What does a streamed event cost, and how late is the first text in hand?
+
+At 20 and 100 streams; events all at once, as fast as the socket takes them, and one by one at a
+model's pace.
+"""
+
+import attrs
+
+from benchmarks.harness import ENTRANTS, OURS, Case, Plan, Series, measure
+from benchmarks.report import Answer, Mark, Table, cost_bars, cost_table, ratio, raw
+
+BURST_20 = Case(
+    name="Streams in bursts, 20 at once", operation="streams", concurrency=20, events=200
+)
+BURST_100 = Case(
+    name="Streams in bursts, 100 at once", operation="streams", concurrency=100, events=200
+)
+PACED_20 = Case(
+    name="Streams at a pace, 20 at once",
+    operation="streams",
+    concurrency=20,
+    events=100,
+    gap_ms=25,
+)
+PACED_100 = Case(
+    name="Streams at a pace, 100 at once",
+    operation="streams",
+    concurrency=100,
+    events=100,
+    gap_ms=25,
+)
+QUICK_PACED = attrs.evolve(PACED_20, events=30)
+NOTES = {
+    BURST_20: "200 events a stream, all written at once: what parsing costs.",
+    BURST_100: "200 events a stream, all written at once: what parsing costs.",
+    PACED_20: "100 events a stream, one every 25 ms, each a write of its own, evenly spread over"
+    " the streams: what waking up for each event costs, too.",
+    PACED_100: "As before, with 4,000 events a second: a client that needs more than 250 µs for"
+    " each falls behind, and then reads several at once.",
+}
+QUICK = (OURS, "floor", "aiohttp_gather", "httpx_trio", "openai_sdk")
+NAMES = tuple(name for name, entrant in ENTRANTS.items() if entrant.event_us)
+
+
+def run(plan: Plan) -> Answer:
+    """Measure all cases; a quick run has those with 20 streams."""
+    cases = (BURST_20, QUICK_PACED) if plan.quick else tuple(NOTES)
+    names = QUICK if plan.quick else NAMES
+    results = {case: measure(case, plan, names) for case in cases}
+    tables = [cost_table(case, results[case], note=NOTES.get(case, "")) for case in cases]
+    return Answer(
+        question="streams",
+        title="What a streamed event costs",
+        note="Each client puts the text of each stream together from its chunks; it is compared"
+        " with what the server sent.\n"
+        "The costs of opening and ending a stream are part of its events' costs.",
+        tables=[*tables, _delays(results)],
+        marks=_marks(results),
+        bars=[
+            cost_bars(f"streams_{number}.png", case, results[case])
+            for number, case in enumerate(cases, 1)
+        ],
+        raw={case.name: raw(of_case) for case, of_case in results.items()},
+    )
+
+
+def _delays(results: dict[Case, dict[str, Series]]) -> Table:
+    paced = {case: of_case for case, of_case in results.items() if case.gap_ms}
+    rows = []
+    for name in NAMES:
+        cells = [ENTRANTS[name].label]
+        for of_case in paced.values():
+            readings = of_case[name].readings if name in of_case else []
+            delays = sorted(r.first_delay_us for r in readings if r.first_delay_us is not None)
+            cells.append(f"{delays[len(delays) // 2]:,.0f}" if delays else "")
+        rows.append(cells)
+    return Table(
+        title="Delay of the first chunk",
+        columns=["client", *(f"µs, {case.concurrency} streams at a pace" for case in paced)],
+        rows=rows,
+        note="From the server's write of the first event to its text in the program's hand, by"
+        " the machine's own clock; the median of a wave of streams that start together.",
+    )
+
+
+def _marks(results: dict[Case, dict[str, Series]]) -> list[Mark]:
+    marks = []
+    for case, of_case in results.items():
+        for other, limit in (("aiohttp_gather", 0.55), ("openai_sdk", 1 / 15)):
+            label = ENTRANTS[other].label.partition(",")[0]
+            marks.append(
+                Mark(
+                    text=f"{case.name}: CPU per event as a share of {label}'s",
+                    limit=limit,
+                    measured=ratio(of_case.get(OURS), of_case.get(other)),
+                )
+            )
+    return marks

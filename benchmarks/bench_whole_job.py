@@ -1,0 +1,72 @@
+"""What does a whole job cost: from a JSONL file to a JSONL file, with all accounting on?
+
+20,000 prompts at 100 and 1,000 in flight; slow clients are given fewer.
+"""
+
+import attrs
+
+from benchmarks.harness import ENTRANTS, OURS, Case, Plan, Series, measure
+from benchmarks.report import Answer, Mark, cost_bars, cost_table, ratio, raw
+
+PROMPTS = 20_000
+QUICK_PROMPTS = 4_000
+SLOW_US = 1_000
+"""A client whose calls cost more is given a tenth of the prompts."""
+BARE = "aiohttp_gather"
+QUICK = (OURS, "floor", BARE, "lm_deluge_batch")
+NOTE = (
+    "Each job opens its connections, reads the prompts, asks, and writes a line for each answer"
+    " with its text and usage; the lines are then read again and checked.\n"
+    "trillium's also does all its accounting: admission, price, journal with its commits.\n"
+    "async-batch-llm writes its artifact file; lm-deluge returns all answers at the end, and they"
+    " are then written."
+)
+
+
+def run(plan: Plan) -> Answer:
+    """Measure whole jobs, and bare calls of aiohttp beside them."""
+    results: dict[Case, dict[str, Series]] = {}
+    bare: dict[Case, dict[str, Series]] = {}
+    for concurrency in (100,) if plan.quick else (100, 1000):
+        case = Case(
+            name=f"Whole job, {concurrency:,} in flight",
+            operation="job",
+            concurrency=concurrency,
+            count=QUICK_PROMPTS if plan.quick else PROMPTS,
+        )
+        names = [name for name, entrant in ENTRANTS.items() if entrant.has_job]
+        fast = [name for name in names if ENTRANTS[name].call_us < SLOW_US]
+        slow = [name for name in names if name not in fast]
+        results[case] = measure(case, plan, [n for n in fast if not plan.quick or n in QUICK])
+        if not plan.quick:
+            fewer = attrs.evolve(case, count=PROMPTS // 10)
+            results[case] |= measure(fewer, plan, slow)
+        calls = attrs.evolve(case, operation="calls", name=f"{case.name}: bare aiohttp calls")
+        bare[case] = measure(calls, plan, [BARE])
+    marks = [
+        Mark(
+            text=f"{case.name}: CPU as a share of bare aiohttp calls that write nothing",
+            limit=0.60,
+            measured=ratio(of_case.get(OURS), bare[case].get(BARE)),
+        )
+        for case, of_case in results.items()
+    ]
+    tables = []
+    for case, of_case in results.items():
+        tables.append(cost_table(case, of_case))
+        tables.append(cost_table(attrs.evolve(case, name=f"{case.name}: bare calls"), bare[case]))
+    return Answer(
+        question="whole_job",
+        title="What a whole job costs",
+        note=NOTE,
+        tables=tables,
+        marks=marks,
+        bars=[
+            cost_bars(f"whole_job_{number}.png", case, of_case)
+            for number, (case, of_case) in enumerate(results.items(), 1)
+        ],
+        raw={
+            **{case.name: raw(of_case) for case, of_case in results.items()},
+            **{f"{case.name}: bare calls": raw(of_case) for case, of_case in bare.items()},
+        },
+    )

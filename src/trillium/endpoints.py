@@ -108,16 +108,19 @@ class Endpoint:
     dialect: str = "openai-chat"
     """Name of the wire format (see `trillium.dialects()`)."""
     key: Secret | None = attrs.field(default=None, converter=_as_secret)
-    headers: Mapping[str, str] = attrs.field(default=_EMPTY, repr=False)
+    headers: Mapping[str, str] = attrs.field(default=_EMPTY, repr=False, hash=False)
     """Further headers of every request; not shown, since people put tokens there."""
-    field_names: Mapping[str, str] = _EMPTY
+    field_names: Mapping[str, str] = attrs.field(default=_EMPTY, hash=False)
     """Parameters that this provider calls otherwise: `{"max_tokens": "max_completion_tokens"}`."""
     default_max_tokens: int | None = None
     """Sent where the dialect demands a bound and the request has none."""
     stream_usage: bool = True
     """Whether the server takes `stream_options` to send usage at a stream's end."""
-    settings: Mapping[str, str] = _EMPTY
+    settings: Mapping[str, str] = attrs.field(default=_EMPTY, hash=False)
     """What else the dialect lets one set, such as Anthropic's `{"version": "2023-06-01"}`."""
+
+    key_check_path: str | None = None
+    """A path that tells whether the key is good, where the list of models is open to all."""
 
     def __attrs_post_init__(self) -> None:
         scheme, separator, rest = self.base_url.partition("://")

@@ -5,6 +5,7 @@ TrilliumError
   UsageError               yours, before a byte left or a cent was spent
     InvalidRequestError      a request, model or parameter that cannot be sent as it is
     InvalidInputError        a line of an input file: file, line
+    OutputError              an output file that must not or cannot be written: file
     ClientClosedError        a client that is not open, or no longer
   LocalProtocolError       our own driver broke a machine's rules: a bug to report
   RequestError             one request failed: kind, request_id, attempts, elapsed_s, ...
@@ -134,6 +135,19 @@ class InvalidInputError(UsageError, ValueError):
         self.line = line
         place = file if line is None else f"{file}, line {line}"
         super().__init__(f"{place}: {message}")
+
+
+@final
+class OutputError(UsageError):
+    """An output file that must not be written, or cannot be, or no longer (a full disk).
+
+    Attributes:
+        file: The file's name as the user gave it.
+    """
+
+    def __init__(self, message: str, *, file: str) -> None:
+        self.file = file
+        super().__init__(f"{file}: {message}")
 
 
 @final

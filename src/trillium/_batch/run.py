@@ -1,0 +1,414 @@
+"""A batch: many requests, one outcome each.
+
+```text
+source ─▶ feeder ─▶ queue ─▶ admission ─▶ worker ─▶ ready ─▶ consumer
+          (a task)  (a route's)           (tasks)   (as completed, or in input order)
+```
+
+The *window* bounds how far the feeder reads ahead of the consumer: a request has a place in
+it from being read to being taken by the consumer. One that backs off lends its place to
+another, up to as many again as the window has, so memory depends on the window alone.
+
+A worker is a task that takes an admitted request and, when that is done, the next one that is
+admitted: tasks are started when there is more to do than workers, and end when there is less.
+A task of its own for each request would cost 18 µs more on each.
+
+When the batch stops early nothing new is sent; what is in flight is delivered, and then the
+feeder turns what is left of the source into failures of kind `not_sent`, no faster than the
+consumer takes them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Final, Self, final
+
+import attrs
+import trio
+
+from trillium._batch.order import Completed, InOrder
+from trillium._batch.queues import Entry, RouteQueue
+from trillium._batch.statistics import BatchStatistics, Stop, StopCause, Tally
+from trillium._call.call import Call
+from trillium._call.nurseries import open_private_nursery
+from trillium._call.route import Route
+from trillium._policy.deadlines import DeadlineTerms
+from trillium._policy.doom import Doom
+from trillium.completions import Failure, Outcome
+from trillium.errors import ErrorKind, InvalidRequestError, NotSentError, UsageError
+from trillium.messages import Message, Request, as_request
+from trillium.observers import Observer
+from trillium.timeouts import Timeouts
+
+WINDOW_PER_WORKER: Final = 2
+"""Read ahead as much as is in flight: a worker that is done finds the next request there."""
+MIN_WINDOW: Final = 16
+SOURCE_GRACE_S: Final = 1.0
+"""How long a stopped batch waits for an async source to give its next request. A source that
+takes longer may never give one; what it holds is then left, without outcomes."""
+REQUESTS_PER_CHECKPOINT: Final = 64
+"""A source that never waits must not keep others from running for long."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class BatchOptions:
+    """How a batch is to be run."""
+
+    concurrency: int | None
+    """Attempts of this batch in flight at once, at most; None: the endpoint's own bound alone."""
+    expected_concurrency: int
+    """How many can be in flight, for the size of the window."""
+    ordered: bool
+    """Give outcomes in the order of the source; else as they complete."""
+    timeouts: Timeouts
+    deadline_s: float | None
+    """Seconds from entering the block."""
+    observer: Observer | None
+
+
+@final
+class Batch:
+    """Many requests in flight: an async context manager, and an async iterator of outcomes.
+
+    Made by `Client.batch`. Leaving the block cancels what is left. An iteration that comes to
+    its end has given exactly one outcome for each request of the source. If the source raises,
+    nothing new is sent, what is in flight is delivered, and then that error is raised.
+    """
+
+    def __init__(
+        self,
+        source: Iterable[str | Message | Request] | AsyncIterable[str | Message | Request],
+        *,
+        route_of: Callable[[Request], Route],
+        options: BatchOptions,
+    ) -> None:
+        self._source = source
+        self._route_of = route_of
+        self._options = options
+        limit = options.concurrency
+        self._limiters = () if limit is None else (trio.CapacityLimiter(limit),)
+        self._window = max(MIN_WINDOW, WINDOW_PER_WORKER * options.expected_concurrency)
+        self._refill_at = self._window - max(1, self._window // 8)
+        self._deadline = math.inf
+        self._terms = DeadlineTerms(timeouts=options.timeouts)
+        self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
+        self._nursery: trio.Nursery | None = None
+
+        self._queues: dict[Route, RouteQueue] = {}
+        self._admitted: deque[Entry] = deque()
+        self._ready: Completed | InOrder = InOrder() if options.ordered else Completed()
+        self._tally = Tally()
+        self._places = 0
+        self._reusable_workers = 0
+        self._fed = False
+        self._doom = Doom()
+        self._stop: Stop | None = None
+        self._source_error: Exception | None = None
+
+        self._reading: trio.CancelScope | None = None
+        self._waiting_feeder: trio.lowlevel.Task | None = None
+        self._waiting_consumer: trio.lowlevel.Task | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._manager is not None:
+            raise UsageError("a batch is entered once: make another one with client.batch(...)")
+        options = self._options
+        if options.deadline_s is not None:
+            self._deadline = trio.current_time() + options.deadline_s
+        self._terms = DeadlineTerms(
+            timeouts=options.timeouts,
+            batch_at=self._deadline,
+            batch_s=math.inf if options.deadline_s is None else options.deadline_s,
+        )
+        self._manager = open_private_nursery()
+        self._nursery = await self._manager.__aenter__()
+        self._nursery.start_soon(self._feed, name="trillium batch: feeder")
+        if self._deadline != math.inf:
+            self._nursery.start_soon(self._keep_deadline, name="trillium batch: deadline")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        assert self._manager is not None
+        assert self._nursery is not None
+        for queue in self._queues.values():
+            queue.empty()
+        self._nursery.cancel_scope.cancel()
+        return await self._manager.__aexit__(kind, error, traceback)
+
+    def __aiter__(self) -> AsyncIterator[Outcome]:
+        return self
+
+    async def __anext__(self) -> Outcome:
+        """Return the next outcome.
+
+        Raises:
+            UsageError: The batch was not entered, or two tasks iterate over it at once.
+        """
+        if self._nursery is None:
+            raise UsageError("a batch is used in its block: async with client.batch(...) as batch")
+        if self._waiting_consumer is not None:
+            raise UsageError("two tasks iterate over one batch: let one of them hand outcomes on")
+        await trio.lowlevel.checkpoint_if_cancelled()
+        while (outcome := self._ready.pop()) is None:
+            if self._fed and not self._places:
+                self._raise_source_error()
+                raise StopAsyncIteration
+            self._waiting_consumer = trio.lowlevel.current_task()
+            try:
+                await trio.lowlevel.wait_task_rescheduled(_abort)
+            finally:
+                self._waiting_consumer = None
+        self._places -= 1
+        self._wake_feeder()
+        return outcome
+
+    @property
+    def stopped(self) -> Stop | None:
+        """Why the batch ended before its source did; None if it did not."""
+        if self._stop is not None:
+            return self._stop
+        verdicts = [self._verdict(route) for route in self._queues]
+        if verdicts and all(verdicts):
+            return Stop(StopCause.DOOMED, str(verdicts[0]))
+        return None
+
+    def drain(self) -> None:
+        """Send nothing new: what is in flight is delivered, the rest fails as `not_sent`."""
+        self._stop_sending(Stop(StopCause.DRAINED, "the batch was drained"))
+
+    def statistics(self) -> BatchStatistics:
+        """Return where the requests are now."""
+        return self._tally.statistics(queued=sum(len(q.entries) for q in self._queues.values()))
+
+    # The feeder: from the source into the queues.
+
+    async def _feed(self) -> None:
+        try:
+            if isinstance(self._source, AsyncIterable):
+                await self._feed_from_async(self._source)
+            else:
+                await self._feed_from(self._source)
+        except Exception as error:  # noqa: BLE001  # the consumer raises it, after what is in flight
+            self._source_error = error
+            for queue in self._queues.values():
+                self._fail(queue.empty(), "the source of requests raised an error")
+        self._fed = True
+        self._wake_consumer()
+
+    async def _feed_from(self, source: Iterable[str | Message | Request]) -> None:
+        requests = iter(source)
+        try:
+            for count, request in enumerate(requests, start=1):
+                self._take(request)
+                if count % REQUESTS_PER_CHECKPOINT == 0:
+                    await trio.lowlevel.checkpoint()
+                await self._wait_for_place()
+        finally:
+            close = getattr(requests, "close", None)
+            if close is not None:
+                close()
+
+    async def _feed_from_async(self, source: AsyncIterable[str | Message | Request]) -> None:
+        requests = aiter(source)
+        try:
+            while True:
+                deadline = math.inf if self._stop is None else trio.current_time() + SOURCE_GRACE_S
+                with trio.CancelScope(deadline=deadline) as self._reading:
+                    try:
+                        request = await anext(requests)
+                    except StopAsyncIteration:
+                        return
+                if self._reading.cancelled_caught:
+                    return
+                self._reading = None
+                self._take(request)
+                await self._wait_for_place()
+        finally:
+            self._reading = None
+            close = getattr(requests, "aclose", None)
+            if close is not None:
+                with trio.move_on_after(SOURCE_GRACE_S, shield=True):
+                    await close()
+
+    async def _wait_for_place(self) -> None:
+        while self._is_full():
+            self._waiting_feeder = trio.lowlevel.current_task()
+            try:
+                await trio.lowlevel.wait_task_rescheduled(_abort)
+            finally:
+                self._waiting_feeder = None
+
+    def _is_full(self) -> bool:
+        if self._stop is not None and self._tally.working:
+            return True  # what is in flight comes out before what was never sent
+        return self._places - min(self._tally.backing_off, self._window) >= self._window
+
+    def _take(self, prompt: str | Message | Request) -> None:
+        index = self._tally.read
+        if not isinstance(prompt, str | Message | Request):
+            msg = f"request {index} of the source is a {type(prompt).__name__}: give text or a Request"
+            raise InvalidRequestError(msg)
+        self._tally.read += 1
+        self._places += 1
+        request = as_request(prompt)
+        try:
+            route = self._route_of(request)
+        except InvalidRequestError as error:
+            self._deliver(_unsent(index, request, None, str(error), ErrorKind.INVALID_REQUEST))
+            return
+        queue = self._queues.get(route)
+        if queue is None:
+            queue = self._queues[route] = RouteQueue(route, self._start)
+        reason = self._stop.message if self._stop is not None else self._verdict(route)
+        if reason is not None:
+            self._deliver(_unsent(index, request, route, reason))
+            return
+        ticket = route.ticket((self, route), *self._limiters)
+        queue.append(Entry(index, request, route, ticket))
+
+    # The workers: from the queues to outcomes.
+
+    def _start(self, entry: Entry) -> None:
+        """See to it that an admitted request is worked on."""
+        self._tally.working += 1
+        self._admitted.append(entry)
+        if self._reusable_workers:
+            self._reusable_workers -= 1
+        else:
+            assert self._nursery is not None
+            self._nursery.start_soon(self._work, name="trillium batch: worker")
+
+    async def _work(self) -> None:
+        options = self._options
+        while True:
+            entry = self._admitted.popleft()
+            gate = entry.route.gate
+            try:
+                outcome = await Call(
+                    route=entry.route,
+                    request=entry.request,
+                    index=entry.index,
+                    ticket=entry.ticket,
+                    terms=self._terms,
+                    observer=options.observer,
+                    seat=self,
+                ).run()
+            except BaseException:
+                gate.release(entry.ticket)
+                raise
+            self._tally.working -= 1
+            self._deliver(outcome)
+            if not outcome.success:
+                self._note_doom(entry.route, outcome)
+            # No checkpoint from here on: what the ticket lets go now, this worker takes.
+            self._reusable_workers = 1
+            gate.release(entry.ticket)
+            if self._reusable_workers:
+                self._reusable_workers = 0
+                return
+
+    def backoff_began(self) -> None:
+        """Lend the place of a request that backs off to another (a call's `Seat`)."""
+        self._tally.backing_off += 1
+        self._wake_feeder()
+
+    def backoff_ended(self) -> None:
+        """Take the place back."""
+        self._tally.backing_off -= 1
+
+    # What is done.
+
+    def _deliver(self, outcome: Outcome) -> None:
+        self._tally.count(outcome)
+        if self._options.observer is not None:
+            self._options.observer.outcome(outcome)
+        if self._ready.push(outcome):
+            self._wake_consumer()
+        if self._stop is not None:
+            self._wake_feeder()
+
+    def _fail(self, entries: list[Entry], reason: str) -> None:
+        for entry in entries:
+            self._deliver(_unsent(entry.index, entry.request, entry.route, reason))
+
+    def _wake_consumer(self) -> None:
+        if self._waiting_consumer is not None:
+            task, self._waiting_consumer = self._waiting_consumer, None
+            trio.lowlevel.reschedule(task)
+
+    def _wake_feeder(self) -> None:
+        if self._waiting_feeder is not None and (
+            self._places - self._tally.backing_off <= self._refill_at or self._stop is not None
+        ):
+            task, self._waiting_feeder = self._waiting_feeder, None
+            trio.lowlevel.reschedule(task)
+
+    def _raise_source_error(self) -> None:
+        if self._source_error is not None:
+            error, self._source_error = self._source_error, None
+            raise error
+
+    # Ends before the end.
+
+    async def _keep_deadline(self) -> None:
+        await trio.sleep_until(self._deadline)
+        message = f"the batch's deadline of {self._options.deadline_s:g} s had passed"
+        self._stop_sending(Stop(StopCause.DEADLINE, message))
+
+    def _stop_sending(self, stop: Stop) -> None:
+        if self._stop is not None:
+            return
+        self._stop = stop
+        for queue in self._queues.values():
+            self._fail(queue.empty(), stop.message)
+        if self._reading is not None:
+            self._reading.deadline = trio.current_time() + SOURCE_GRACE_S
+        self._wake_feeder()
+
+    def _verdict(self, route: Route) -> str | None:
+        fault = self._doom.verdict(route.station.endpoint.name, route.model)
+        return None if fault is None else fault.message
+
+    def _note_doom(self, route: Route, failure: Failure) -> None:
+        """End early what a fault has doomed: all of its endpoint, or of a model on it."""
+        if not failure.faults:
+            return
+        news = self._doom.record(
+            failure.faults[-1], endpoint=route.station.endpoint.name, model=route.model
+        )
+        if not news:
+            return
+        for other, queue in self._queues.items():
+            reason = self._verdict(other)
+            if reason is not None:
+                self._fail(queue.empty(), reason)
+
+
+def _unsent(
+    index: int,
+    request: Request,
+    route: Route | None,
+    reason: str,
+    kind: ErrorKind = ErrorKind.NOT_SENT,
+) -> Failure:
+    return Failure(
+        id=request.id,
+        index=index,
+        model="" if route is None else route.model,
+        endpoint="" if route is None else route.station.endpoint.name,
+        error=NotSentError(reason, kind=kind, request_id=request.id),
+    )
+
+
+def _abort(_: object) -> trio.lowlevel.Abort:
+    return trio.lowlevel.Abort.SUCCEEDED

@@ -1,0 +1,210 @@
+"""One HTTP exchange of a call, plain or streamed: what came of it is an Answer or a Fault.
+
+All that a server or the network can do wrong ends here as a value; exceptions that leave are
+cancellation and bugs. The scope in force has the nearest deadline; the table of deadlines
+knows which one that was.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final, final
+
+import attrs
+import trio
+
+from trillium._call.route import Route
+from trillium._policy.deadlines import Deadlines
+from trillium._transport.exchange import Exchange, Target
+from trillium._wire.answer_body import decode_answer
+from trillium._wire.answer_stream import AnswerStream
+from trillium._wire.headers import Headers
+from trillium.completions import Answer, Chunk
+from trillium.errors import ErrorKind, Fault, RequestError
+
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+"""No answer is larger; images in base64 stay below."""
+MAX_ERROR_BODY_BYTES: Final = 1024 * 1024
+DRAIN_S: Final = 0.1
+"""How long the end of a body may lag behind the end of its stream before the connection is
+given up instead of reused."""
+
+_PAID_FAULTS: Final = frozenset(
+    {ErrorKind.TRUNCATED, ErrorKind.PROTOCOL_ERROR, ErrorKind.RESPONSE_TOO_LARGE}
+)
+
+
+@final
+@attrs.define(eq=False)
+class Attempt:
+    """One attempt, used once."""
+
+    route: Route
+    body: bytes
+    deadlines: Deadlines
+    headers: Headers | None = None
+    """The response's headers, once they are in."""
+    sends: int = 0
+    """How often the request went over the wire: 2 where an idle connection proved closed."""
+    first_token_at: float | None = None
+    _exchange: Exchange | None = None
+    _stream: AnswerStream | None = None
+
+    async def answer(self) -> Answer | Fault:
+        """Send, and read the answer as a whole."""
+        with trio.CancelScope(deadline=self.deadlines.nearest()):
+            found = await self._send(self.route.plain)
+            if isinstance(found, Fault):
+                return self._told(found)
+            try:
+                body = await found.read(MAX_BODY_BYTES)
+            except RequestError as error:
+                return self._told(_fault_of(error, billed=True))
+            finally:
+                if not found.complete:
+                    await found.aclose()
+            return self._told(
+                decode_answer(
+                    self.route.station.dialect, found.headers.get(b"content-type"), body
+                )
+            )
+        return self._timed_out()
+
+    async def answer_streamed(self) -> Answer | Fault:
+        """Stream underneath, so that first token and stalls are seen; nothing is given out."""
+        try:
+            with trio.CancelScope(deadline=self.deadlines.nearest()) as scope:
+                found: Answer | Chunk | Fault | None = await self._open()
+                while found is None or isinstance(found, Chunk):
+                    scope.deadline = self.deadlines.nearest()
+                    found = await self._receive()
+                return found
+            return self._timed_out()
+        finally:
+            await self.aclose()
+
+    async def first(self) -> Chunk | Answer | Fault:
+        """Send, and return what comes first of the stream; a chunk leaves the exchange open."""
+        found: Answer | Chunk | Fault | None = None
+        try:
+            with trio.CancelScope(deadline=self.deadlines.nearest()) as scope:
+                found = await self._open()
+            if scope.cancelled_caught:
+                found = self._timed_out()
+            if found is None:
+                found = await self.receive()
+            return found
+        finally:
+            if not isinstance(found, Chunk):
+                await self.aclose()
+
+    async def receive(self) -> Chunk | Answer | Fault:
+        """Return the next chunk; or the answer at the stream's end; or what broke it."""
+        while True:
+            with trio.CancelScope(deadline=self.deadlines.nearest()):
+                found = await self._receive()
+                if found is not None:
+                    return found
+                continue
+            return self._timed_out()
+
+    def partial_text(self) -> str:
+        """Return the text that a stream has brought so far."""
+        return "" if self._stream is None else self._stream.partial_text()
+
+    async def aclose(self) -> None:
+        """End the exchange; a stream that is not at its end loses its connection."""
+        if self._exchange is not None:
+            await self._exchange.aclose()
+
+    async def _send(self, target: Target) -> Exchange | Fault:
+        """Send, and return the exchange if its status is good."""
+        try:
+            exchange = await self.route.station.transport.send(target, self.body)
+        except RequestError as error:
+            self.sends = error.attempts
+            return _fault_of(error, billed=error.abandoned > 0)
+        self.sends = exchange.sends
+        self.headers = exchange.headers
+        if 200 <= exchange.status < 300:
+            return exchange
+        try:
+            body = await exchange.read(MAX_ERROR_BODY_BYTES)
+        except RequestError:
+            body = b""  # the status says enough
+        finally:
+            await exchange.aclose()
+        return self.route.station.dialect.fault(
+            exchange.status, exchange.headers, body, now_unix=time.time()
+        )
+
+    async def _open(self) -> Fault | None:
+        found = await self._send(self.route.streamed)
+        if isinstance(found, Fault):
+            return self._told(found)
+        self._exchange = found
+        self._stream = AnswerStream(
+            self.route.station.dialect, found.headers.get(b"content-type")
+        )
+        return None
+
+    async def _receive(self) -> Chunk | Answer | Fault | None:
+        """Take one read of the socket: None if it brought nothing to show."""
+        assert self._exchange is not None
+        assert self._stream is not None
+        if not self._stream.finished:
+            try:
+                data = await self._exchange.receive()
+            except RequestError as error:
+                return self._told(_fault_of(error, billed=True))
+            if data:
+                found = self._stream.feed(data)
+                if isinstance(found, Fault):
+                    return self._told(found, billed=True)
+                if found is not None:
+                    self._note_progress()
+                return found
+        if not self._exchange.complete:
+            await self._drain()
+        return self._told(self._stream.close(), billed=True)
+
+    async def _drain(self) -> None:
+        """Read the body's last bytes, so that the connection can be used again."""
+        assert self._exchange is not None
+        with trio.move_on_after(DRAIN_S):
+            try:
+                while await self._exchange.receive():
+                    pass
+            except RequestError:
+                return  # the answer is whole; the connection is not
+
+    def _note_progress(self) -> None:
+        now = trio.current_time()
+        if self.first_token_at is None:
+            self.first_token_at = now
+            self.deadlines.first_token_seen(now)
+        else:
+            self.deadlines.progress(now)
+
+    def _timed_out(self) -> Fault:
+        kind = self.deadlines.expired(trio.current_time())
+        assert kind is not None, "only our own deadline ends the scope"
+        return self.deadlines.fault(kind)
+
+    def _told(self, found: Answer | Fault, *, billed: bool = False) -> Answer | Fault:
+        """Return what was found, less the key, should a server have repeated it."""
+        if isinstance(found, Answer):
+            return found
+        key = self.route.station.endpoint.key
+        message = found.message if key is None else key.redact(found.message)
+        return attrs.evolve(
+            found,
+            message=message,
+            possibly_billed=found.possibly_billed or billed or found.kind in _PAID_FAULTS,
+        )
+
+
+def _fault_of(error: RequestError, *, billed: bool) -> Fault:
+    return Fault(
+        kind=error.kind, message=error.message, status=error.status, possibly_billed=billed
+    )

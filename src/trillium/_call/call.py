@@ -1,0 +1,335 @@
+"""A call: one request from its turn to its outcome, through as many attempts as it takes.
+
+The retry machine decides. This carries out what it says: send, wait, take a turn again, end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol, assert_never, final
+
+import attrs
+import trio
+
+from trillium._call.attempt import Attempt
+from trillium._call.route import Route
+from trillium._policy.admission import Ticket
+from trillium._policy.deadlines import Deadlines, DeadlineTerms
+from trillium._policy.retry import (
+    ANSWERED,
+    STARTED,
+    Answered,
+    Decision,
+    Failed,
+    Finish,
+    GiveUp,
+    Retry,
+    Send,
+    Stopped,
+    WaitUntil,
+)
+from trillium._wire.rate_limit_headers import rate_limit_fields
+from trillium.completions import Answer, Chunk, Completion, Failure, Outcome
+from trillium.errors import (
+    ERROR_CLASSES,
+    ErrorKind,
+    Fault,
+    InvalidRequestError,
+    LocalProtocolError,
+    NotSentError,
+)
+from trillium.messages import Request
+from trillium.observers import Observer
+
+
+class Seat(Protocol):
+    """A request's place in the window of the batch that runs it."""
+
+    def backoff_began(self) -> None:
+        """The request waits to be sent again: its place may be lent."""
+
+    def backoff_ended(self) -> None:
+        """It is about to be sent again."""
+
+
+@final
+@attrs.define(eq=False)
+class Call:
+    """One request on its way; used once.
+
+    The ticket is its turn. It may be held after the call's end: whoever runs the call then
+    passes the turn on.
+    """
+
+    route: Route
+    request: Request
+    index: int
+    ticket: Ticket
+    terms: DeadlineTerms
+    observer: Observer | None
+    seat: Seat | None = None
+    """The batch's; None for a single call, whose clock runs while it waits for its turn."""
+    _deadlines: Deadlines = attrs.field(init=False)
+    _retry: Retry = attrs.field(init=False)
+    _attempt: Attempt | None = attrs.field(default=None, init=False)
+    _attempt_at: float = attrs.field(default=0.0, init=False)
+
+    async def run(self) -> Outcome:
+        """Answer the request, whose turn has come: the ticket is held."""
+        streamed = self.terms.timeouts.needs_stream
+        try:
+            body = self.route.encode(self.request, stream=streamed)
+        except InvalidRequestError as error:
+            return self._unsendable(error)
+        now = self._start_clock()
+        found = await self._drive(
+            self._retry.advance(STARTED, now),
+            body,
+            Attempt.answer_streamed if streamed else Attempt.answer,
+        )
+        if isinstance(found, GiveUp):
+            return self._failure(found)
+        assert isinstance(found, Answer)
+        return self.completion(found)
+
+    async def run_in_turn(self) -> Outcome:
+        """Wait for the request's turn, and answer it."""
+        streamed = self.terms.timeouts.needs_stream
+        found = await self._drive_in_turn(
+            stream=streamed, one=Attempt.answer_streamed if streamed else Attempt.answer
+        )
+        if isinstance(found, Failure):
+            return found
+        assert isinstance(found, Answer)
+        return self.completion(found)
+
+    async def open_stream(self) -> Chunk | Answer | Failure:
+        """Wait for the request's turn, and return what comes first of its stream.
+
+        Until then nothing was given out, so attempts may be made again.
+        """
+        return await self._drive_in_turn(stream=True, one=Attempt.first)
+
+    async def receive(self) -> Chunk | Answer | Failure:
+        """Return what comes next of the stream."""
+        assert self._attempt is not None
+        found = await self._attempt.receive()
+        if isinstance(found, Chunk):
+            self._tell_chunk(found)
+            return found
+        decision = self._attempt_ended(found, delivered=True)
+        if isinstance(found, Answer):
+            return found
+        assert isinstance(decision, GiveUp), "what was given out is not made again"
+        return self._failure(decision)
+
+    async def aclose(self) -> None:
+        """End the stream; one that is not at its end loses its connection."""
+        if self._attempt is not None:
+            await self._attempt.aclose()
+
+    async def _drive_in_turn(
+        self, *, stream: bool, one: Callable[[Attempt], Awaitable[Answer | Chunk | Fault]]
+    ) -> Answer | Chunk | Failure:
+        try:
+            body = self.route.encode(self.request, stream=stream)
+        except InvalidRequestError as error:
+            return self._unsendable(error)
+        now = self._start_clock()
+        found = await self._drive(await self._take_turn(now), body, one)
+        return self._failure(found) if isinstance(found, GiveUp) else found
+
+    async def _drive(
+        self,
+        decision: Decision,
+        body: bytes,
+        one: Callable[[Attempt], Awaitable[Answer | Chunk | Fault]],
+    ) -> Answer | Chunk | GiveUp:
+        """Carry out what the retry machine decides, until there is something to show for it."""
+        while True:
+            match decision:
+                case Send():
+                    found = await one(self._start_attempt(body))
+                    if isinstance(found, Chunk):
+                        self._tell_chunk(found)
+                        return found
+                    decision = self._attempt_ended(found)
+                    if isinstance(found, Answer):
+                        return found
+                case WaitUntil():
+                    decision = await self._back_off(decision)
+                case GiveUp():
+                    return decision
+                case Finish():
+                    raise LocalProtocolError("a call finished without an answer")
+                case _:
+                    assert_never(decision)
+
+    def _start_clock(self) -> float:
+        now = trio.current_time()
+        self._deadlines = Deadlines(self.terms, now)
+        self._retry = Retry(
+            self.route.retry_policy,
+            seed=self.route.seed,
+            request=self.index,
+            budget=self.route.station.retry_budget,
+        )
+        return now
+
+    def _start_attempt(self, body: bytes) -> Attempt:
+        now = self._attempt_at = trio.current_time()
+        self._deadlines.attempt_started(now)
+        self._attempt = Attempt(self.route, body, self._deadlines)
+        if self.observer is not None:
+            if self._retry.attempts == 1:
+                self.observer.admitted(
+                    index=self.index,
+                    model=self.route.model,
+                    endpoint=self.route.station.endpoint.name,
+                )
+            self.observer.attempt_started(index=self.index, attempt=self._retry.attempts)
+        return self._attempt
+
+    def _attempt_ended(self, found: Answer | Fault, *, delivered: bool = False) -> Decision:
+        """Tell the retry machine, and the observer."""
+        attempt = self._attempt
+        assert attempt is not None
+        self._deadlines.attempt_ended()
+        number = self._retry.attempts
+        if isinstance(found, Answer):
+            if self.observer is not None:
+                self.observer.attempt_ended(index=self.index, attempt=number, fault=None)
+            once = attempt.sends == 1
+            return self._retry.advance(ANSWERED if once else Answered(sends=attempt.sends), 0.0)
+        now = trio.current_time()
+        limit, _ = self._deadlines.limit(caller_at=trio.current_effective_deadline())
+        decision = self._retry.advance(
+            Failed(found, delivered=delivered, sends=attempt.sends), now, deadline=limit
+        )
+        if self.observer is not None:
+            self.observer.attempt_ended(index=self.index, attempt=number, fault=found)
+            if isinstance(decision, WaitUntil):
+                self.observer.retry(
+                    index=self.index, attempt=number, fault=found, delay_s=decision.delay_s
+                )
+        return decision
+
+    async def _back_off(self, wait: WaitUntil) -> Decision:
+        """Let go of the turn, sleep, and take a turn again."""
+        self.route.gate.release(self.ticket)
+        if self.seat is None:
+            return await self._sleep_and_take_turn(wait)
+        # The budget holds back the endpoint, and not the request.
+        self._deadlines.hold(wait.held_s)
+        self.seat.backoff_began()
+        try:
+            return await self._sleep_and_take_turn(wait)
+        finally:
+            self.seat.backoff_ended()
+
+    async def _sleep_and_take_turn(self, wait: WaitUntil) -> Decision:
+        with trio.CancelScope(deadline=self._deadlines.nearest()) as scope:
+            await trio.sleep_until(wait.at)
+        now = trio.current_time()
+        return self._out_of_time(now) if scope.cancelled_caught else await self._take_turn(now)
+
+    async def _take_turn(self, now: float) -> Decision:
+        """Wait until the ticket is held.
+
+        In a batch the request's clock stands still here: queueing is the batch's matter.
+        """
+        single = self.seat is None
+        deadline = self._deadlines.nearest() if single else self.terms.batch_at
+        with trio.CancelScope(deadline=deadline) as scope:
+            await self.route.gate.wait_held(self.ticket)
+        then, now = now, trio.current_time()
+        if scope.cancelled_caught:
+            return self._out_of_time(now)
+        if not single:
+            self._deadlines.hold(now - then)
+        return self._retry.advance(STARTED, now)
+
+    def _out_of_time(self, now: float) -> Decision:
+        kind = self._deadlines.expired(now)
+        assert kind is not None, "only our own deadline ends the scope"
+        fault = self._deadlines.fault(kind)
+        return self._retry.advance(Stopped(fault, "no time is left"), now)
+
+    def completion(self, answer: Answer) -> Completion:
+        """Return the answer with the call's bookkeeping."""
+        retry, attempt = self._retry, self._attempt
+        assert attempt is not None
+        assert retry.started_at is not None
+        first_token_at = attempt.first_token_at
+        headers = attempt.headers
+        assert headers is not None
+        return Completion(
+            id=self.request.id,
+            index=self.index,
+            model=self.route.model,
+            endpoint=self.route.station.endpoint.name,
+            text=answer.text,
+            finish_reason=answer.finish_reason,
+            native_finish_reason=answer.native_finish_reason,
+            reasoning=answer.reasoning,
+            refusal=answer.refusal,
+            tool_calls=answer.tool_calls,
+            parts=answer.parts,
+            usage=answer.usage,
+            latency_s=trio.current_time() - retry.started_at,
+            first_token_s=None if first_token_at is None else first_token_at - self._attempt_at,
+            attempts=retry.attempts,
+            abandoned=retry.abandoned,
+            faults=retry.faults,
+            answered_model=answer.model,
+            service_tier=answer.service_tier,
+            response_id=answer.response_id,
+            rate_limits=rate_limit_fields(headers),
+        )
+
+    def _failure(self, end: GiveUp) -> Failure:
+        retry, fault, now = self._retry, end.fault, trio.current_time()
+        elapsed_s = None if retry.started_at is None else now - retry.started_at
+        headers = None if self._attempt is None else self._attempt.headers
+        endpoint = self.route.station.endpoint.name
+        why = "" if end.why == fault.message else f"; {end.why}"
+        error = ERROR_CLASSES[fault.kind](
+            f"{endpoint}: {fault.message}{why}",
+            kind=fault.kind,
+            request_id=self.request.id,
+            attempts=retry.attempts,
+            abandoned=retry.abandoned,
+            elapsed_s=elapsed_s,
+            status=fault.status,
+            code=fault.code,
+            retry_after_s=fault.retry_after_s,
+            seconds=fault.seconds,
+            partial_text="" if self._attempt is None else self._attempt.partial_text(),
+        )
+        return Failure(
+            id=self.request.id,
+            index=self.index,
+            model=self.route.model,
+            endpoint=endpoint,
+            error=error,
+            latency_s=elapsed_s,
+            attempts=retry.attempts,
+            abandoned=retry.abandoned,
+            faults=retry.faults,
+            rate_limits={} if headers is None else rate_limit_fields(headers),
+        )
+
+    def _unsendable(self, error: InvalidRequestError) -> Failure:
+        return Failure(
+            id=self.request.id,
+            index=self.index,
+            model=self.route.model,
+            endpoint=self.route.station.endpoint.name,
+            error=NotSentError(
+                str(error), kind=ErrorKind.INVALID_REQUEST, request_id=self.request.id
+            ),
+        )
+
+    def _tell_chunk(self, chunk: Chunk) -> None:
+        if self.observer is not None:
+            self.observer.chunk(index=self.index, characters=len(chunk.text))

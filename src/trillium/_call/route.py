@@ -1,0 +1,119 @@
+"""Where the requests of one model go, and all that is the same for each of them."""
+
+from __future__ import annotations
+
+import math
+from typing import final
+from urllib.parse import urlsplit
+
+import attrs
+import trio
+
+from trillium._call.admission import Gate
+from trillium._policy.admission import Permit, Ticket
+from trillium._policy.retry import RetryPolicy
+from trillium._policy.retry_budget import RetryBudget
+from trillium._transport.exchange import Target, Transport
+from trillium._wire.dialect import Dialect, dialect_named
+from trillium.endpoints import Endpoint, Model
+from trillium.messages import Request
+
+
+@final
+@attrs.define(eq=False)
+class Station:
+    """One endpoint, as an open client knows it: shared by the routes of its models."""
+
+    endpoint: Endpoint
+    dialect: Dialect
+    transport: Transport
+    limiter: trio.CapacityLimiter
+    retry_budget: RetryBudget
+    _targets: dict[tuple[str, str, str], Target] = attrs.field(factory=dict, init=False, repr=False)
+
+    def target(self, path: str, *, method: str = "POST", accept: str = "application/json") -> Target:
+        """Return the target of a path below the base URL, always the same one."""
+        key = (method, path, accept)
+        target = self._targets.get(key)
+        if target is None:
+            target = self._targets[key] = self._make_target(path, method, accept)
+        return target
+
+    def _make_target(self, path: str, method: str, accept: str) -> Target:
+        url = urlsplit(self.endpoint.base_url)
+        headers = [
+            ("Accept", accept),
+            # Compressed streams come in bursts, and small answers gain nothing.
+            ("Accept-Encoding", "identity"),
+            ("User-Agent", "trillium"),
+            *([("Content-Type", "application/json")] if method == "POST" else []),
+            *self.dialect.headers(self.endpoint),
+            *self.endpoint.headers.items(),
+        ]
+        return Target(
+            method=method,
+            scheme=url.scheme,
+            host=url.hostname or "",
+            port=url.port or (443 if url.scheme == "https" else 80),
+            path=url.path + path,
+            headers=tuple(headers),
+        )
+
+
+def open_station(
+    endpoint: Endpoint, *, transport: Transport, concurrency: int | None
+) -> Station:
+    """Return a new station.
+
+    Raises:
+        InvalidRequestError: The endpoint's dialect is not known.
+    """
+    return Station(
+        endpoint=endpoint,
+        dialect=dialect_named(endpoint.dialect),
+        transport=transport,
+        limiter=trio.CapacityLimiter(math.inf if concurrency is None else concurrency),
+        retry_budget=RetryBudget(),
+    )
+
+
+@final
+@attrs.define(eq=False)
+class Route:
+    """A model at a station, and how its requests are to be treated."""
+
+    station: Station
+    model: str
+    gate: Gate
+    retry_policy: RetryPolicy
+    seed: int
+    plain: Target = attrs.field(init=False, repr=False)
+    streamed: Target = attrs.field(init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        dialect = self.station.dialect
+        self.plain = self.station.target(dialect.path(model=self.model, stream=False))
+        self.streamed = self.station.target(
+            dialect.path(model=self.model, stream=True), accept="text/event-stream"
+        )
+
+    @property
+    def name(self) -> Model:
+        """The model in the words that users have for it."""
+        return Model(self.station.endpoint, self.model)
+
+    def encode(self, request: Request, *, stream: bool) -> bytes:
+        """Return the body, made once for all attempts.
+
+        Raises:
+            InvalidRequestError: The request cannot be said here.
+        """
+        return self.station.dialect.encode(
+            request, model=self.model, stream=stream, endpoint=self.station.endpoint
+        )
+
+    def ticket(self, queue: object, *further: Permit) -> Ticket:
+        """Return the ticket of a request that arrives now."""
+        return Ticket(
+            age=self.gate.queues.next_age(), queue=queue, permits=(self.station.limiter, *further)
+        )

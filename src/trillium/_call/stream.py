@@ -1,0 +1,118 @@
+"""One streamed completion, as its user reads it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self, final
+
+import trio
+
+from trillium._call.call import Call
+from trillium.completions import Answer, Chunk, Completion, Failure, Outcome
+from trillium.errors import UsageError
+
+
+@final
+class CompletionStream:
+    """The chunks of one completion, one for each read of the socket that brought something.
+
+    Made by `Client.stream`: an async context manager, and an async iterator of chunks.
+    Leaving the block early closes the connection; what was generated until then may be billed.
+
+    Entering it waits for the first chunk, and retries until then; what breaks after that is
+    raised, since a second try would begin the text anew.
+    """
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._first: Chunk | None = None
+        self._outcome: Outcome | None = None
+        self._entered = False
+        self._left = False
+
+    async def __aenter__(self) -> Self:
+        if self._entered:
+            raise UsageError("a stream is entered once: make another one with client.stream(...)")
+        self._entered = True
+        try:
+            found = await self._call.open_stream()
+        except BaseException:
+            self._release()
+            raise
+        if isinstance(found, Chunk):
+            self._first = found
+        else:
+            self._end(found)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._left = True
+        try:
+            await self._call.aclose()
+        finally:
+            self._release()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        """Return the next chunk.
+
+        Raises:
+            RequestError: The stream broke; `partial_text` has what had come.
+            UsageError: The stream is not open.
+        """
+        if not self._entered or self._left:
+            raise UsageError("a stream is read in its block: async with client.stream(...) as stream")
+        if self._first is not None:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            chunk, self._first = self._first, None
+            return chunk
+        if self._outcome is None:
+            found = await self._call.receive()
+            if isinstance(found, Chunk):
+                return found
+            self._end(found)
+        raise StopAsyncIteration
+
+    async def read(self) -> Completion:
+        """Read on to the end, and return the whole completion.
+
+        Raises:
+            RequestError: The stream broke; `partial_text` has what had come.
+        """
+        async for _ in self:
+            pass
+        return self.completion
+
+    @property
+    def completion(self) -> Completion:
+        """The whole completion, usage included, once the chunks have come to their end.
+
+        Raises:
+            UsageError: They have not.
+        """
+        if not isinstance(self._outcome, Completion):
+            raise UsageError("a stream's completion is there when all of its chunks have been read")
+        return self._outcome
+
+    def _end(self, found: Answer | Failure) -> None:
+        """Note how it ended, and pass the turn on.
+
+        Raises:
+            RequestError: It broke.
+        """
+        self._outcome = found if isinstance(found, Failure) else self._call.completion(found)
+        self._release()
+        if self._call.observer is not None:
+            self._call.observer.outcome(self._outcome)
+        if isinstance(self._outcome, Failure):
+            raise self._outcome.error
+
+    def _release(self) -> None:
+        self._call.route.gate.release(self._call.ticket)

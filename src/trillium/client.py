@@ -1,0 +1,451 @@
+"""The client: open it, and ask."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self, TypeVar, assert_never, final
+
+import trio
+
+from trillium._batch.run import Batch, BatchOptions
+from trillium._call.admission import Gate
+from trillium._call.call import Call
+from trillium._call.nurseries import open_private_nursery
+from trillium._call.route import Route, Station, open_station
+from trillium._call.stream import CompletionStream
+from trillium._call.verify import Verification, verify
+from trillium._policy.deadlines import DeadlineTerms
+from trillium._policy.retry import RetryPolicy
+from trillium._transport.choice import open_transport
+from trillium._transport.exchange import Transport
+from trillium.completions import Completion, Failure, Outcome
+from trillium.endpoints import Endpoint, Model, Secret
+from trillium.errors import ClientClosedError, InvalidRequestError, UsageError
+from trillium.messages import Message, Request, as_request
+from trillium.observers import Observer
+from trillium.providers import SIM, resolve
+from trillium.sim import SimTransport
+from trillium.timeouts import Timeouts
+
+if TYPE_CHECKING:
+    import httpx
+
+Prompt = str | Message | Request
+"""What may be asked: a bare string is one user message."""
+
+ModelT = TypeVar("ModelT", str, Model)
+
+DEFAULT_CONCURRENCY: Final = 50
+"""Of a batch for which no bound was told: below the limits of most paid accounts."""
+
+
+def open_client(
+    where: str | Model | Endpoint | None = None,
+    *,
+    base_url: str | None = None,
+    key: str | Secret | None = None,
+    dialect: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    concurrency: int | None = None,
+    timeouts: Timeouts | None = None,
+    retry: RetryPolicy | None = None,
+    transport: httpx.AsyncClient | httpx.AsyncBaseTransport | None = None,
+    observer: Observer | None = None,
+    seed: int = 0,
+) -> Client:
+    """Return a client, to be opened with `async with`, or with `open` and `aclose`.
+
+    Args:
+        where: `"provider/model"`, split at the first slash; a `Model` or an `Endpoint`; or, with
+            `base_url`, the name of the default model on the wire, sent as it is.
+        base_url: Of a server that is not known by name: `http://localhost:8000/v1`.
+        key: The key; None reads the environment variable of a provider that is known by name.
+        dialect: The wire format of `base_url`: `openai-chat` (the default) or `anthropic`.
+        headers: Further headers of every request to `base_url`.
+        concurrency: How many attempts may be in flight at once at an endpoint. None sets no bound
+            for single calls, and 50 for a batch.
+        timeouts: Deadlines of each request; by default it may take 120 s in all.
+        retry: How often, and after what waits, attempts are made again.
+        transport: Your own `httpx.AsyncClient` or transport in the place of the built-in pool.
+            It stays yours to close.
+        observer: Is told what happens.
+        seed: Of the dice that spread the waits between attempts.
+
+    Raises:
+        InvalidRequestError: An unknown provider, no key where one is needed, or arguments that
+            do not fit together. Nothing was sent.
+    """
+    endpoint, default_model = resolve(
+        where, base_url=base_url, key=key, dialect=dialect, headers=headers
+    )
+    if concurrency is not None:
+        check_concurrency(concurrency)
+    return Client(
+        endpoint,
+        default_model,
+        concurrency=concurrency,
+        timeouts=timeouts or Timeouts(),
+        retry=retry or RetryPolicy(),
+        transport=transport,
+        observer=observer,
+        seed=seed,
+    )
+
+
+def check_concurrency(concurrency: object) -> None:
+    """Refuse what is no bound on concurrency.
+
+    Raises:
+        InvalidRequestError: It is not a whole number of at least 1.
+    """
+    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+        msg = f"concurrency is {concurrency!r}: a whole number of at least 1 is needed"
+        raise InvalidRequestError(msg)
+
+
+@final
+class Client:
+    """Asks one endpoint, and those of the models that requests name; made by `open_client`.
+
+    It owns no task: idle connections expire when they are next looked at, and what a call or a
+    batch needs lives in its own block. So `open` and `aclose` may be called from different tasks.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        default_model: str | None,
+        *,
+        concurrency: int | None,
+        timeouts: Timeouts,
+        retry: RetryPolicy,
+        transport: httpx.AsyncClient | httpx.AsyncBaseTransport | None,
+        observer: Observer | None,
+        seed: int,
+    ) -> None:
+        self._endpoint = endpoint
+        self._default_model = default_model
+        self._concurrency = concurrency
+        self._timeouts = timeouts
+        self._terms = DeadlineTerms(timeouts=timeouts)
+        self._retry = retry
+        self._given_transport = transport
+        self._observer = observer
+        self._seed = seed
+        self._gate = Gate()
+        self._transports: dict[str | None, Transport] = {}
+        self._stations: dict[Endpoint, Station] = {}
+        self._routes: dict[str | Model | None, Route] = {}
+        self._state = "new"
+        self._block: AbstractAsyncContextManager[trio.Nursery] | None = None
+        self._nursery: trio.Nursery | None = None
+
+    def __repr__(self) -> str:
+        default = "" if self._default_model is None else f"/{self._default_model}"
+        return f"<trillium.Client {self._endpoint.name}{default}, {self._state}>"
+
+    # Its lifetime.
+
+    async def __aenter__(self) -> Self:
+        self._open()
+        self._block = open_private_nursery()
+        self._nursery = await self._block.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        assert self._block is not None
+        assert self._nursery is not None
+        try:
+            await self.aclose()
+        finally:
+            self._nursery.cancel_scope.cancel()
+            suppressed = await self._block.__aexit__(kind, error, traceback)
+        return suppressed
+
+    async def open(self) -> None:
+        """Open the client by hand; `aclose` ends it. Prefer `async with`.
+
+        Raises:
+            UsageError: It was opened before, or this is no trio program.
+        """
+        self._open()
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        """Close all connections. Idempotent. What is in flight breaks."""
+        self._state = "closed"
+        transports = list(self._transports.values())
+        self._transports.clear()
+        for transport in transports:
+            await transport.aclose()
+
+    def _open(self) -> None:
+        try:
+            trio.lowlevel.current_task()
+        except RuntimeError:
+            msg = "a client lives in a trio program: trio.run(main)"
+            raise UsageError(msg) from None
+        if self._state != "new":
+            raise UsageError(f"this client is {self._state}: make another one with open_client(...)")
+        self._state = "open"
+
+    # What it does.
+
+    async def complete(
+        self, prompt: Prompt, *, model: str | Model | None = None, timeouts: Timeouts | None = None
+    ) -> Completion:
+        """Answer one request.
+
+        Args:
+            prompt: The request; a bare string is a user message.
+            model: In the place of the client's default; a request's own model goes first.
+            timeouts: In the place of the client's.
+
+        Raises:
+            RequestError: There is no answer; `kind` says why.
+            InvalidRequestError: The request cannot be sent as it is. Nothing was sent.
+            ClientClosedError: The client is not open.
+        """
+        outcome = await self._run(self._call(prompt, model, timeouts))
+        if isinstance(outcome, Failure):
+            raise outcome.error
+        return outcome
+
+    def stream(
+        self, prompt: Prompt, *, model: str | Model | None = None, timeouts: Timeouts | None = None
+    ) -> CompletionStream:
+        """Return the stream of one completion, an async context manager.
+
+        Args:
+            prompt: The request; a bare string is a user message.
+            model: In the place of the client's default; a request's own model goes first.
+            timeouts: In the place of the client's.
+
+        Raises:
+            InvalidRequestError: No model is named. Nothing was sent.
+            ClientClosedError: The client is not open.
+        """
+        return CompletionStream(self._call(prompt, model, timeouts))
+
+    def batch(
+        self,
+        requests: Iterable[Prompt] | AsyncIterable[Prompt],
+        *,
+        model: str | Model | None = None,
+        concurrency: int | None = None,
+        ordered: bool = False,
+        timeouts: Timeouts | None = None,
+        deadline_s: float | None = None,
+        observer: Observer | None = None,
+    ) -> Batch:
+        """Return a batch over `requests`, an async context manager and iterator of outcomes.
+
+        Args:
+            requests: Any iterable or async iterable, also an endless one. It is read no further
+                ahead than the batch's window.
+            model: For requests that name none, in the place of the client's default.
+            concurrency: How many attempts of this batch may be in flight at once.
+            ordered: Give outcomes in the order of the requests; else as they complete.
+            timeouts: Of each request, in the place of the client's. A request's own clock starts
+                when it is first sent.
+            deadline_s: Seconds from entering the block until it stops.
+            observer: In the place of the client's.
+
+        Raises:
+            InvalidRequestError: A bound that is none.
+            ClientClosedError: The client is not open.
+        """
+        self._check_open()
+        if concurrency is not None:
+            check_concurrency(concurrency)
+        if deadline_s is not None and not 0 < deadline_s < math.inf:
+            raise InvalidRequestError(f"deadline_s is {deadline_s!r}: seconds above 0 are needed")
+        if concurrency is None and self._concurrency is None:
+            concurrency = DEFAULT_CONCURRENCY
+
+        def route_of(request: Request) -> Route:
+            return self._route(model if request.model is None else request.model)
+
+        return Batch(
+            requests,
+            route_of=route_of,
+            options=BatchOptions(
+                concurrency=concurrency,
+                expected_concurrency=min(
+                    concurrency or self._concurrency or DEFAULT_CONCURRENCY,
+                    self._concurrency or concurrency or DEFAULT_CONCURRENCY,
+                ),
+                ordered=ordered,
+                timeouts=timeouts or self._timeouts,
+                deadline_s=deadline_s,
+                observer=observer or self._observer,
+            ),
+        )
+
+    async def complete_all(
+        self,
+        requests: Iterable[Prompt] | AsyncIterable[Prompt],
+        *,
+        model: str | Model | None = None,
+        concurrency: int | None = None,
+        timeouts: Timeouts | None = None,
+        deadline_s: float | None = None,
+    ) -> list[Outcome]:
+        """Return the outcomes of all requests, in their order. One failure loses no other.
+
+        Takes what `batch` takes, and holds all outcomes in memory.
+        """
+        outcomes: list[Outcome] = []
+        async with self.batch(
+            requests,
+            model=model,
+            concurrency=concurrency,
+            timeouts=timeouts,
+            deadline_s=deadline_s,
+        ) as batch:
+            outcomes.extend([outcome async for outcome in batch])
+        outcomes.sort(key=_index)
+        return outcomes
+
+    async def complete_each(
+        self,
+        prompts: Iterable[Prompt],
+        models: Iterable[ModelT],
+        *,
+        concurrency: int | None = None,
+        timeouts: Timeouts | None = None,
+        deadline_s: float | None = None,
+    ) -> dict[ModelT, list[Outcome]]:
+        """Ask several models the same, at the same time; return the outcomes of each, in order.
+
+        Args:
+            prompts: Requests that name no model of their own.
+            models: Names on the wire at the client's endpoint, or `Model` objects of any.
+            concurrency: How many attempts may be in flight at once for each model.
+            timeouts: Of each request, in the place of the client's.
+            deadline_s: Seconds until it stops.
+
+        Raises:
+            InvalidRequestError: A prompt names a model, or a model stands twice. Nothing was sent.
+            ClientClosedError: The client is not open.
+        """
+        self._check_open()
+        requests = [as_request(prompt) for prompt in prompts]
+        for place, request in enumerate(requests):
+            if request.model is not None:
+                raise InvalidRequestError(f"prompt {place} names a model itself: leave it to models=")
+        named = list(models)
+        if len(set(named)) < len(named):
+            raise InvalidRequestError("a model stands twice in models=")
+        found: dict[ModelT, list[Outcome]] = {}
+
+        async def ask(model: ModelT) -> None:
+            found[model] = await self.complete_all(
+                requests,
+                model=model,
+                concurrency=concurrency,
+                timeouts=timeouts,
+                deadline_s=deadline_s,
+            )
+
+        async with open_private_nursery() as nursery:
+            for model in named:
+                nursery.start_soon(ask, model)
+        return {model: found[model] for model in named}
+
+    async def verify(
+        self, *, model: str | Model | None = None, timeouts: Timeouts | None = None
+    ) -> Verification:
+        """Ask whether the key is good, and whether it may use the model.
+
+        It costs no tokens where the provider lists its models, and at most 16 where not. What is
+        wrong stands in the result; nothing is raised for it.
+
+        Args:
+            model: In the place of the client's default; where there is neither, only the key is
+                looked at.
+            timeouts: In the place of the client's.
+
+        Raises:
+            ClientClosedError: The client is not open.
+        """
+        named = model is not None or self._default_model is not None
+        route = self._route(model) if named else self._make_route(Model(self._endpoint, ""))
+        return await verify(route, named=named, timeouts=timeouts or self._timeouts)
+
+    # How it does it.
+
+    def _call(
+        self, prompt: Prompt, model: str | Model | None, timeouts: Timeouts | None
+    ) -> Call:
+        request = as_request(prompt)
+        route = self._route(model if request.model is None else request.model)
+        return Call(
+            route=route,
+            request=request,
+            index=0,
+            ticket=route.ticket(route),
+            terms=self._terms if timeouts is None else DeadlineTerms(timeouts=timeouts),
+            observer=self._observer,
+        )
+
+    async def _run(self, call: Call) -> Outcome:
+        try:
+            outcome = await call.run_in_turn()
+        finally:
+            self._gate.release(call.ticket)
+        if self._observer is not None:
+            self._observer.outcome(outcome)
+        return outcome
+
+    def _check_open(self) -> None:
+        if self._state == "new":
+            raise ClientClosedError("the client is not open: use async with open_client(...)")
+        if self._state == "closed":
+            raise ClientClosedError("the client is closed: make another one with open_client(...)")
+
+    def _route(self, model: str | Model | None) -> Route:
+        """Return the route of a model, always the same one."""
+        self._check_open()
+        route = self._routes.get(model)
+        if route is None:
+            named = self._named(model)
+            route = self._routes.get(named) or self._make_route(named)
+            self._routes[model] = self._routes[named] = route
+        return route
+
+    def _named(self, model: str | Model | None) -> Model:
+        if isinstance(model, Model):
+            return model
+        name = self._default_model if model is None else model
+        if name is None:
+            msg = 'no model: name one in the request, or open the client with one ("openai/gpt-4.1")'
+            raise InvalidRequestError(msg)
+        return Model(self._endpoint, name)
+
+    def _make_route(self, model: Model) -> Route:
+        station = self._stations.get(model.endpoint)
+        if station is None:
+            station = self._stations[model.endpoint] = open_station(
+                model.endpoint,
+                transport=self._transport(model.endpoint),
+                concurrency=self._concurrency,
+            )
+        return Route(station, model.name, self._gate, self._retry, self._seed)
+
+    def _transport(self, endpoint: Endpoint) -> Transport:
+        """Return what carries requests to the endpoint: one pool serves all that need one."""
+        if endpoint.name == SIM and endpoint.base_url == SIM_BASE_URL:
+            transport = self._transports.get(SIM)
+            if transport is None:
+                transport = SimTransport(self._pool(), self._nursery)
+                self._transports[SIM] = transport
+            return transport

@@ -1,0 +1,57 @@
+"""The provider in the box, as a client uses it: started on first use, on loopback."""
+
+from __future__ import annotations
+
+from typing import final
+
+import attrs
+import trio
+
+from trillium._transport.exchange import Exchange, Target, Transport
+from trillium.errors import UsageError
+
+
+@final
+@attrs.define(eq=False)
+class SimTransport:
+    """Carries the requests to `sim/…` to a simulator in the client's own nursery."""
+
+    transport: Transport
+    """What carries them over loopback."""
+    nursery: trio.Nursery | None
+    """The client's; None where it was opened by hand, and so has none."""
+    _starting: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    _port: int | None = attrs.field(default=None, init=False)
+    _targets: dict[Target, Target] = attrs.field(factory=dict, init=False)
+
+    async def send(self, target: Target, body: bytes) -> Exchange:
+        """Send a request to the simulator, which is started if need be.
+
+        Raises:
+            UsageError: The client has no nursery to start it in.
+        """
+        if self._port is None:
+            await self._start()
+        local = self._targets.get(target)
+        if local is None:
+            local = attrs.evolve(target, host="127.0.0.1", port=self._port)
+            self._targets[target] = local
+        return await self.transport.send(local, body)
+
+    async def aclose(self) -> None:
+        """Do nothing: the server ends with the client's block, the transport with the client."""
+
+    async def _start(self) -> None:
+        async with self._starting:
+            if self._port is not None:
+                return
+            if self.nursery is None:
+                raise UsageError(
+                    "sim/… runs its server inside the client's block: "
+                    "use async with open_client(...), not open()"
+                )
+            # Here, so that nobody pays for it who does not use it.
+            from trillium.simulator import Simulator, SimulatorSettings, serve
+
+            simulator = Simulator(SimulatorSettings(keys=None))
+            self._port = await self.nursery.start(serve, simulator)

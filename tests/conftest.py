@@ -1,0 +1,17 @@
+"""What holds for all tests."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+
+# A deadline of an example is an assertion on time, which a busy machine breaks.
+settings.register_profile("default", deadline=None)
+# `nox -s fuzz`: the same properties, for longer.
+settings.register_profile(
+    "fuzz",
+    deadline=None,
+    max_examples=5_000,
+    stateful_step_count=200,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("default")

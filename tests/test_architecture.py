@@ -1,0 +1,121 @@
+"""The shape of the package: its size, its names, and what is public."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+import trillium
+
+PACKAGE: Final = Path(trillium.__file__).parent
+REFERENCE: Final = Path(__file__).parents[1] / "docs/reference/api.md"
+MODULES: Final = sorted(PACKAGE.rglob("*.py"))
+DOORS: Final = ["trillium", "trillium.simulator"]
+"""The modules whose `__all__` is public."""
+
+MAX_LINES: Final = 500
+NAMELESS: Final = {"utils", "util", "common", "helpers", "helper", "misc", "compat", "base", "core"}
+"""Names that answer no question."""
+HEAVY: Final = ["asyncio", "cyclopts", "h11", "httpcore", "httpx", "rich"]
+"""What is imported where it is used, and not by `import trillium`."""
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def public_names() -> Iterator[tuple[str, object]]:
+    for door in DOORS:
+        module = importlib.import_module(door)
+        for name in module.__all__:
+            yield f"{door}.{name}", getattr(module, name)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_a_module_is_short_named_for_a_thing_and_says_what_it_is(path: Path) -> None:
+    source = path.read_text("utf-8")
+    assert len(source.splitlines()) <= MAX_LINES
+    assert not NAMELESS & set(name_of(path).removesuffix(".py").replace("_", "/").split("/"))
+    assert ast.get_docstring(ast.parse(source))
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if path.parent.name.startswith("_")], ids=name_of
+)
+def test_a_private_folder_imports_nothing_by_itself(path: Path) -> None:
+    if path.name == "__init__.py":
+        body = ast.parse(path.read_text("utf-8")).body
+        assert [type(statement) for statement in body] == [ast.Expr]
+
+
+def test_every_module_can_be_imported_alone() -> None:
+    for module in pkgutil.walk_packages([str(PACKAGE)], "trillium."):
+        if not module.name.endswith(".__main__"):
+            importlib.import_module(module.name)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_all_names_what_is_bound_and_nothing_else(door: str) -> None:
+    module = importlib.import_module(door)
+    bound = {
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_")
+        and name != "annotations"
+        and not isinstance(value, types.ModuleType)
+    }
+    named = {name for name in module.__all__ if not name.startswith("_")}
+    assert bound == named
+    assert len(module.__all__) == len(set(module.__all__))
+
+
+def test_public_names_show_the_path_they_are_imported_from() -> None:
+    for path, value in public_names():
+        if isinstance(value, type | types.FunctionType):
+            assert value.__module__ == path.rpartition(".")[0], path
+
+
+def test_public_names_are_explained() -> None:
+    missing = []
+    for path, value in public_names():
+        if not isinstance(value, type | types.FunctionType):
+            continue
+        if not inspect.getdoc(value):
+            missing.append(path)
+        if isinstance(value, type):
+            missing += [
+                f"{path}.{name}"
+                for name, member in vars(value).items()
+                if not name.startswith("_")
+                and isinstance(member, types.FunctionType | property | classmethod | staticmethod)
+                and not inspect.getdoc(member)
+            ]
+    assert missing == []
+
+
+def test_the_reference_lists_all_public_names() -> None:
+    listed = {
+        line.split("::", 1)[1].strip()
+        for line in REFERENCE.read_text("utf-8").splitlines()
+        if line.startswith(".. auto")
+    }
+    assert listed == {path for path, _ in public_names() if not path.endswith("__")}
+
+
+@pytest.mark.slow
+def test_importing_trillium_imports_only_what_every_user_needs() -> None:
+    program = "import sys, trillium; print(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert set(run.stdout.split()).isdisjoint(HEAVY)

@@ -1,0 +1,202 @@
+"""The pages: their examples run, and what they say of the command line is so."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import pytest
+import trio
+
+from trillium.providers import PROVIDERS, SIM
+
+ROOT: Final = Path(__file__).parents[1]
+PAGES: Final = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(
+        path
+        for path in ROOT.glob("docs/**/*.md")
+        if not {"changelog.d", "benchmarks"} & set(path.parts)
+    ),
+]
+EXAMPLES: Final = sorted(ROOT.glob("examples/*.py"))
+BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK: Final = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+REAL: Final = [name for name in PROVIDERS if name != SIM]
+"""The providers that ask for a key or a network."""
+COMMAND: Final = re.compile(r"^(?:python3? -m )?trillium (.*)$", re.MULTILINE)
+FLAG: Final = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+
+
+@attrs.frozen
+class Block:
+    """A fenced block of a page."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def blocks(page: Path, language: str) -> list[Block]:
+    text = page.read_text("utf-8")
+    return [
+        Block(page, text.count("\n", 0, found.start()) + 2, found[1], found[2])
+        for found in BLOCK.finditer(text)
+        if found[1] == language
+    ]
+
+
+def pages_with(language: str) -> list[Path]:
+    return [page for page in PAGES if blocks(page, language)]
+
+
+def simulated(text: str) -> str:
+    """Return an example with the simulator in the place of each provider; nothing else differs."""
+    return re.sub(rf"\b({'|'.join(REAL)})/(?=[\w./-])", "sim/", text)
+
+
+@pytest.fixture
+def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a reader stands: a folder with the examples, and no key."""
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    monkeypatch.chdir(tmp_path)
+    for variable in list(os.environ):
+        if variable.endswith("_API_KEY") or variable.lower().endswith("_proxy"):
+            monkeypatch.delenv(variable)
+    return tmp_path
+
+
+def run_python(block: Block, namespace: dict[str, Any]) -> None:
+    """Run a block, on trio if it awaits something outside of a function."""
+    source = "\n" * (block.line - 1) + simulated(block.text)
+    code = compile(
+        source, str(block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
+    )
+    if not code.co_flags & inspect.CO_COROUTINE:
+        exec(code, namespace)
+        return
+
+    async def main() -> None:
+        await eval(code, namespace)
+
+    trio.run(main)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("page", pages_with("python"), ids=name_of)
+def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path) -> None:
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    for block in blocks(page, "python"):
+        run_python(block, namespace)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
+def test_an_example_runs_and_shows_something(example: Path) -> None:
+    command = [sys.executable, f"examples/{example.name}"]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.strip()
+    assert "failed" not in run.stdout
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    for block in blocks(page, "console"):
+        for part in re.split(r"&&|\n", block.text):
+            if found := COMMAND.match(part.strip()):
+                yield shlex.split(found[1])
+
+
+def trillium(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"COLUMNS": "200", "NO_COLOR": "1", "OPENAI_API_KEY": "not-a-key"}
+    return subprocess.run(
+        [sys.executable, "-m", "trillium", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment,
+    )
+
+
+@pytest.fixture(scope="session")
+def help_of() -> dict[str, str]:
+    """What `--help` says, for each command."""
+    said = trillium("--help").stdout
+    found = {}
+    for name in ("batch", "complete", "verify", "simulate", "demo"):
+        assert re.search(rf"\b{name}\b", said)
+        run = trillium(name, "--help")
+        assert run.returncode == 0
+        found[name] = run.stdout
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", pages_with("console"), ids=name_of)
+def test_the_commands_of_a_page_take_the_options_it_shows(
+    page: Path, help_of: dict[str, str]
+) -> None:
+    for command, *arguments in commands(page):
+        flags = {argument.split("=")[0] for argument in arguments if argument.startswith("--")}
+        assert flags <= set(FLAG.findall(help_of[command]))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("reader")
+@pytest.mark.parametrize("page", pages_with("console"), ids=name_of)
+def test_the_commands_of_a_page_do_what_they_should(page: Path) -> None:
+    for command in commands(page):
+        line = simulated(shlex.join(command))
+        if command[0] == "simulate" or "--base-url" in command:
+            continue  # it runs until it is interrupted, or asks a server that is not there
+        run = trillium(*shlex.split(line))
+        assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.slow
+def test_the_reference_explains_all_options_of_batch_and_no_others(
+    help_of: dict[str, str],
+) -> None:
+    page = (ROOT / "docs/reference/cli.md").read_text("utf-8")
+    rows = "".join(line for line in page.splitlines(keepends=True) if line.startswith("| `-"))
+    positive = {flag for flag in FLAG.findall(help_of["batch"]) if flag != "--help"}
+    assert set(FLAG.findall(rows)) == positive
+
+
+def test_the_table_of_providers_is_the_table_of_providers() -> None:
+    page = (ROOT / "docs/how-to/other-servers.md").read_text("utf-8")
+    told = re.findall(r"^\| `(\w+)` \| (?:`(\w+)`|none) \|", page, re.MULTILINE)
+    assert dict(told) == {name: PROVIDERS[name].key_variable or "" for name in REAL}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_page_links_to_what_is_there(page: Path) -> None:
+    for found in LINK.finditer(page.read_text("utf-8")):
+        assert (page.parent / found[1]).exists(), found[1]
+
+
+def test_the_readme_opens_with_two_commands_of_one_line_each() -> None:
+    opening = (ROOT / "README.md").read_text("utf-8").split("\n## ")[0]
+    found = BLOCK.findall(opening)
+    assert [language for language, _ in found] == ["console", "console"]
+    assert [text.count("\n") for _, text in found] == [1, 1]
+    assert "trillium batch" in found[0][1]
+    assert "nox -s tests" in found[1][1]

@@ -1,0 +1,173 @@
+"""Where outcomes go: the output file, or standard output, a JSON line each.
+
+All that can be known of an output is found when it is opened, before anything is sent: that it
+would be overwritten, that it is the input, that its folder is missing. What was committed is
+with the system and survives the end of the process, however it ends; it is not synced to the
+disk, and so may not survive the machine's.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import stat
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, final
+
+from trillium._wire.outcome_lines import encode_outcome
+from trillium.completions import Outcome
+from trillium.errors import OutputError
+
+STANDARD_STREAM: Final = "-"
+"""Instead of a file's name: standard input or standard output."""
+
+FilePath = str | os.PathLike[str]
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@final
+class Journal:
+    """An open output. Leaving its block commits what is left and closes it.
+
+    A descriptor of the process's own (standard output) is left open.
+    """
+
+    __slots__ = ("_closes", "_fd", "_name", "_pending")
+
+    def __init__(self, fd: int, *, name: str, closes: bool) -> None:
+        """Write to a descriptor that is open for writing; see `open_journal`.
+
+        Args:
+            fd: The descriptor.
+            name: What the output is called in errors.
+            closes: Whether `close` closes the descriptor.
+        """
+        self._fd = fd
+        self._name = name
+        self._closes = closes
+        self._pending = bytearray()
+
+    @property
+    def uncommitted(self) -> int:
+        """How many outcomes are not written yet, one that is written in part included."""
+        return self._pending.count(b"\n")
+
+    def append(self, outcome: Outcome) -> None:
+        """Take an outcome, to be written by the next commit. It neither blocks nor fails."""
+        self._pending += encode_outcome(outcome)
+
+    def commit(self) -> None:
+        """Write all that was appended, in one call of the system if that takes it. It blocks.
+
+        Raises:
+            BrokenPipeError: The reader of standard output has gone.
+            OutputError: It cannot be written, such as on a full disk. What was not written is
+                kept, and the next commit goes on after the last byte that was.
+        """
+        while self._pending:
+            try:
+                written = os.write(self._fd, self._pending)
+            except BlockingIOError:
+                # Somebody who shares the terminal or pipe made it non-blocking.
+                select.select((), (self._fd,), ())
+            except BrokenPipeError:
+                raise  # no error to speak of: `| head -1` has what it wants
+            except OSError as error:
+                raise self._cannot_write(error) from None
+            else:
+                del self._pending[:written]
+
+    def close(self) -> None:
+        """Commit what is left, and close the file even if that fails. A second time does nothing.
+
+        Raises:
+            BrokenPipeError: As for `commit`.
+            OutputError: As for `commit`; what was not written is lost then.
+        """
+        try:
+            self.commit()
+        finally:
+            self._pending.clear()
+            if self._closes:
+                self._closes = False
+                os.close(self._fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _cannot_write(self, error: OSError) -> OutputError:
+        kept = f"{self.uncommitted} outcomes are not on disk"
+        if error.errno in _FULL:
+            return OutputError(f"no space left ({error.strerror}): {kept}", file=self._name)
+        return OutputError(f"cannot be written: {error.strerror}; {kept}", file=self._name)
+
+
+def open_journal(
+    path: FilePath, *, overwrite: bool = False, input_path: FilePath | None = None
+) -> Journal:
+    """Open an output for writing; an existing file is emptied only when nothing stands against it.
+
+    Check the input first: an output that was emptied for an input that is refused is lost.
+
+    Args:
+        path: The output's name; `-` is standard output.
+        overwrite: Whether a file that is there may be emptied. Devices and pipes, which hold
+            nothing, need no permission.
+        input_path: The input, which must not be the same file; `-` is standard input.
+
+    Raises:
+        OutputError: The file is there already, is the input, or cannot be opened for writing.
+    """
+    name = os.fspath(path)
+    if name == STANDARD_STREAM:
+        _refuse_input(os.fstat(1), input_path, name="standard output")
+        return Journal(1, name="standard output", closes=False)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
+    try:
+        try:
+            fd = os.open(name, flags | os.O_EXCL, 0o666)
+        except FileExistsError:
+            _refuse_existing(name, overwrite=overwrite, input_path=input_path)
+            fd = os.open(name, flags | os.O_TRUNC, 0o666)
+    except FileNotFoundError:
+        folder = Path(name).parent
+        raise OutputError(f"the folder {folder} is not there: make it first", file=name) from None
+    except OSError as error:
+        raise OutputError(f"cannot be written: {error.strerror}", file=name) from None
+    return Journal(fd, name=name, closes=True)
+
+
+def _refuse_existing(name: str, *, overwrite: bool, input_path: FilePath | None) -> None:
+    try:
+        found = Path(name).stat()
+    except FileNotFoundError:
+        return  # a symbolic link that leads nowhere yet
+    _refuse_input(found, input_path, name=name)
+    if stat.S_ISREG(found.st_mode) and not overwrite:
+        message = "is there already: name another output, or overwrite it (--overwrite)"
+        raise OutputError(message, file=name)
+
+
+def _refuse_input(found: os.stat_result, input_path: FilePath | None, *, name: str) -> None:
+    """Refuse an output that is the input, by whatever name, if it is a regular file."""
+    if input_path is None or not stat.S_ISREG(found.st_mode):
+        return  # a terminal may be both
+    try:
+        source = (
+            os.fstat(0) if os.fspath(input_path) == STANDARD_STREAM else Path(input_path).stat()
+        )
+    except OSError:
+        return  # who reads it will say why it cannot be read
+    if os.path.samestat(found, source):
+        raise OutputError("is the input itself: name another output", file=name)

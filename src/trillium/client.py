@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import ssl
 from collections.abc import AsyncIterable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, TypeVar, assert_never, final
+from typing import TYPE_CHECKING, Final, Self, TypeVar, final
 
 import trio
 
@@ -26,7 +27,7 @@ from trillium.endpoints import Endpoint, Model, Secret
 from trillium.errors import ClientClosedError, InvalidRequestError, UsageError
 from trillium.messages import Message, Request, as_request
 from trillium.observers import Observer
-from trillium.providers import SIM, resolve
+from trillium.providers import SIM, SIM_BASE_URL, resolve
 from trillium.sim import SimTransport
 from trillium.timeouts import Timeouts
 
@@ -53,6 +54,7 @@ def open_client(
     timeouts: Timeouts | None = None,
     retry: RetryPolicy | None = None,
     transport: httpx.AsyncClient | httpx.AsyncBaseTransport | None = None,
+    ssl_context: ssl.SSLContext | None = None,
     observer: Observer | None = None,
     seed: int = 0,
 ) -> Client:
@@ -71,6 +73,8 @@ def open_client(
         retry: How often, and after what waits, attempts are made again.
         transport: Your own `httpx.AsyncClient` or transport in the place of the built-in pool.
             It stays yours to close.
+        ssl_context: What TLS is spoken with; by default the usual certificates are trusted, or
+            those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
         observer: Is told what happens.
         seed: Of the dice that spread the waits between attempts.
 
@@ -90,6 +94,7 @@ def open_client(
         timeouts=timeouts or Timeouts(),
         retry=retry or RetryPolicy(),
         transport=transport,
+        ssl_context=ssl_context,
         observer=observer,
         seed=seed,
     )
@@ -123,6 +128,7 @@ class Client:
         timeouts: Timeouts,
         retry: RetryPolicy,
         transport: httpx.AsyncClient | httpx.AsyncBaseTransport | None,
+        ssl_context: ssl.SSLContext | None,
         observer: Observer | None,
         seed: int,
     ) -> None:
@@ -133,10 +139,10 @@ class Client:
         self._terms = DeadlineTerms(timeouts=timeouts)
         self._retry = retry
         self._given_transport = transport
+        self._ssl_context = ssl_context
         self._observer = observer
         self._seed = seed
         self._gate = Gate()
-        self._transports: dict[str | None, Transport] = {}
         self._stations: dict[Endpoint, Station] = {}
         self._routes: dict[str | Model | None, Route] = {}
         self._state = "new"
@@ -182,10 +188,8 @@ class Client:
     async def aclose(self) -> None:
         """Close all connections. Idempotent. What is in flight breaks."""
         self._state = "closed"
-        transports = list(self._transports.values())
-        self._transports.clear()
-        for transport in transports:
-            await transport.aclose()
+        for station in self._stations.values():
+            await station.transport.aclose()
 
     def _open(self) -> None:
         try:
@@ -436,16 +440,18 @@ class Client:
         if station is None:
             station = self._stations[model.endpoint] = open_station(
                 model.endpoint,
-                transport=self._transport(model.endpoint),
+                transport=self._open_transport(model.endpoint),
                 concurrency=self._concurrency,
             )
         return Route(station, model.name, self._gate, self._retry, self._seed)
 
-    def _transport(self, endpoint: Endpoint) -> Transport:
-        """Return what carries requests to the endpoint: one pool serves all that need one."""
+    def _open_transport(self, endpoint: Endpoint) -> Transport:
         if endpoint.name == SIM and endpoint.base_url == SIM_BASE_URL:
-            transport = self._transports.get(SIM)
-            if transport is None:
-                transport = SimTransport(self._pool(), self._nursery)
-                self._transports[SIM] = transport
-            return transport
+            return SimTransport(self._nursery)
+        return open_transport(
+            endpoint.base_url, self._given_transport, ssl_context=self._ssl_context
+        )
+
+
+def _index(outcome: Outcome) -> int:
+    return outcome.index

@@ -28,6 +28,8 @@ class Provider:
     dialect: str = "openai-chat"
     key_variable: str | None = None
     """Environment variable that its key is usually kept in; None: it needs no key."""
+    open_key: str | None = None
+    """The key that it takes from everybody."""
     field_names: Mapping[str, str] = _NONE
     """Parameters that it calls otherwise, such as `max_completion_tokens` for `max_tokens`."""
     default_max_tokens: int | None = None
@@ -96,7 +98,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
     ),
     "ollama": Provider(base_url="http://localhost:11434/v1"),
     "vllm": Provider(base_url="http://localhost:8000/v1"),
-    SIM: Provider(base_url=SIM_BASE_URL),
+    SIM: Provider(base_url=SIM_BASE_URL, open_key="sim-key"),
 }
 
 
@@ -185,7 +187,7 @@ def _key_for(name: str, provider: Provider, key: str | Secret | None) -> Secret 
         return Secret(key) if isinstance(key, str) else key
     variable = provider.key_variable
     if variable is None:
-        return None
+        return None if provider.open_key is None else Secret(provider.open_key)
     if not os.environ.get(variable, "").strip():
         msg = f"no key for {name}: set {variable} in the environment, or give key="
         raise InvalidRequestError(msg)

@@ -7,7 +7,8 @@ from typing import final
 import attrs
 import trio
 
-from trillium._transport.exchange import Exchange, Target, Transport
+from trillium._transport.exchange import Exchange, Target
+from trillium._transport.pool import Pool
 from trillium.errors import UsageError
 
 
@@ -16,10 +17,9 @@ from trillium.errors import UsageError
 class SimTransport:
     """Carries the requests to `sim/…` to a simulator in the client's own nursery."""
 
-    transport: Transport
-    """What carries them over loopback."""
     nursery: trio.Nursery | None
     """The client's; None where it was opened by hand, and so has none."""
+    _pool: Pool = attrs.field(factory=Pool, init=False)
     _starting: trio.Lock = attrs.field(factory=trio.Lock, init=False)
     _port: int | None = attrs.field(default=None, init=False)
     _targets: dict[Target, Target] = attrs.field(factory=dict, init=False)
@@ -36,10 +36,11 @@ class SimTransport:
         if local is None:
             local = attrs.evolve(target, host="127.0.0.1", port=self._port)
             self._targets[target] = local
-        return await self.transport.send(local, body)
+        return await self._pool.send(local, body)
 
     async def aclose(self) -> None:
-        """Do nothing: the server ends with the client's block, the transport with the client."""
+        """Close all connections; the server ends with the client's block."""
+        await self._pool.aclose()
 
     async def _start(self) -> None:
         async with self._starting:
@@ -53,5 +54,6 @@ class SimTransport:
             # Here, so that nobody pays for it who does not use it.
             from trillium.simulator import Simulator, SimulatorSettings, serve
 
-            simulator = Simulator(SimulatorSettings(keys=None))
-            self._port = await self.nursery.start(serve, simulator)
+            simulator = Simulator(SETTINGS_OF_SIM)
+            provider = await self.nursery.start(serve, simulator)
+            self._port = provider.port

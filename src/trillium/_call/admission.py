@@ -14,14 +14,24 @@ from trillium._policy.admission import HELD, Admission, Ticket
 @final
 @attrs.define(eq=False)
 class Gate:
-    """The admission of one client."""
+    """The admission of one client.
+
+    Whoever withdraws a ticket from `queues`, or raises the bound of a permit, calls `wake`.
+    """
 
     queues: Admission = attrs.field(factory=Admission)
+    _waking: bool = attrs.field(default=False, init=False)
 
     async def wait_held(self, ticket: Ticket) -> None:
         """Return when the ticket is held. Cancelled, it is idle again.
 
+        A ticket that is granted at the instant of a cancellation is held: the cancellation comes
+        at the next checkpoint. So no checkpoint may stand between this and the `try` that releases.
+
         A checkpoint only where it has to wait: sending comes next, and is one.
+
+        Raises:
+            LocalProtocolError: The ticket is not idle.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
         if self.queues.request(ticket):
@@ -33,7 +43,10 @@ class Gate:
             self.wake()  # a newer one of another kind may have waited behind it
             return trio.lowlevel.Abort.SUCCEEDED
 
-        await trio.lowlevel.wait_task_rescheduled(withdraw)
+        try:
+            await trio.lowlevel.wait_task_rescheduled(withdraw)
+        finally:
+            ticket.granted = None
 
     def release(self, ticket: Ticket) -> None:
         """Give the ticket back, if it is held, and wake whoever can go."""
@@ -42,8 +55,18 @@ class Gate:
             self.wake()
 
     def wake(self) -> None:
-        """Tell every waiting ticket that can go that it holds its permits."""
-        while (ticket := self.queues.ready()) is not None:
-            granted = ticket.granted
-            assert granted is not None, "a ticket that waits has somebody who waits for it"
-            granted()
+        """Tell every waiting ticket that can go that it holds its permits.
+
+        What is told may request and release tickets in turn; a `wake` inside of this one leaves
+        those that can go then to this one, else thousands could stand on the stack.
+        """
+        if self._waking:
+            return
+        self._waking = True
+        try:
+            while (ticket := self.queues.ready()) is not None:
+                granted = ticket.granted
+                assert granted is not None, "a ticket that waits has somebody who waits for it"
+                granted()
+        finally:
+            self._waking = False

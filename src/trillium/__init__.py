@@ -10,7 +10,7 @@ from trillium._batch.run import Batch
 from trillium._batch.statistics import BatchStatistics, Stop, StopCause
 from trillium._call.stream import CompletionStream
 from trillium._call.verify import Verification
-from trillium._policy.retry import RetryPolicy
+from trillium._policy.retry_policy import RetryPolicy
 from trillium._wire.dialect import dialect_names as dialects
 from trillium.client import Client, Prompt, open_client
 from trillium.completions import (

@@ -19,7 +19,7 @@ from trillium._call.route import Route, Station, open_station
 from trillium._call.stream import CompletionStream
 from trillium._call.verify import Verification, verify
 from trillium._policy.deadlines import DeadlineTerms
-from trillium._policy.retry import RetryPolicy
+from trillium._policy.retry_policy import RetryPolicy
 from trillium._transport.choice import open_transport
 from trillium._transport.exchange import Transport
 from trillium.completions import Completion, Failure, Outcome

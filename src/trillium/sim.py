@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import final
+from typing import Final, final
 
 import attrs
 import trio
@@ -10,6 +10,12 @@ import trio
 from trillium._transport.exchange import Exchange, Target
 from trillium._transport.pool import Pool
 from trillium.errors import UsageError
+
+
+LATENCY_S: Final = 0.1
+LATENCY_SPREAD: Final = 0.5
+TOKENS_PER_SECOND: Final = 200.0
+"""Quick for a provider, and slow enough for people to see a stream."""
 
 
 @final
@@ -30,22 +36,20 @@ class SimTransport:
         Raises:
             UsageError: The client has no nursery to start it in.
         """
-        if self._port is None:
-            await self._start()
+        port = self._port if self._port is not None else await self._start()
         local = self._targets.get(target)
         if local is None:
-            local = attrs.evolve(target, host="127.0.0.1", port=self._port)
-            self._targets[target] = local
+            local = self._targets[target] = attrs.evolve(target, host="127.0.0.1", port=port)
         return await self._pool.send(local, body)
 
     async def aclose(self) -> None:
         """Close all connections; the server ends with the client's block."""
         await self._pool.aclose()
 
-    async def _start(self) -> None:
+    async def _start(self) -> int:
         async with self._starting:
             if self._port is not None:
-                return
+                return self._port
             if self.nursery is None:
                 raise UsageError(
                     "sim/… runs its server inside the client's block: "
@@ -54,6 +58,13 @@ class SimTransport:
             # Here, so that nobody pays for it who does not use it.
             from trillium.simulator import Simulator, SimulatorSettings, serve
 
-            simulator = Simulator(SETTINGS_OF_SIM)
-            provider = await self.nursery.start(serve, simulator)
-            self._port = provider.port
+            settings = SimulatorSettings(
+                keys=None,
+                latency_s=LATENCY_S,
+                latency_spread=LATENCY_SPREAD,
+                tokens_per_second=TOKENS_PER_SECOND,
+            )
+            provider = await self.nursery.start(serve, Simulator(settings))
+            port: int = provider.port
+            self._port = port
+            return port

@@ -13,7 +13,7 @@ DEFAULT_REQUEST_S: Final = 120.0
 """A request that took two minutes is seldom worth more waiting; a batch sets what it needs."""
 
 
-def _check_seconds(_: object, attribute: attrs.Attribute[float | None], value: object) -> None:
+def _check_seconds(_: object, attribute: attrs.Attribute[float], value: float | None) -> None:
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):

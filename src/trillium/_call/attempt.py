@@ -63,11 +63,10 @@ class Attempt:
             finally:
                 if not found.complete:
                     await found.aclose()
-            return self._told(
-                decode_answer(
-                    self.route.station.dialect, found.headers.get(b"content-type"), body
-                )
+            answer = decode_answer(
+                self.route.station.dialect, found.headers.get(b"content-type"), body
             )
+            return self._told(answer) if isinstance(answer, Fault) else answer
         return self._timed_out()
 
     async def answer_streamed(self) -> Answer | Fault:
@@ -166,7 +165,8 @@ class Attempt:
                 return found
         if not self._exchange.complete:
             await self._drain()
-        return self._told(self._stream.close(), billed=True)
+        answer = self._stream.close()
+        return self._told(answer, billed=True) if isinstance(answer, Fault) else answer
 
     async def _drain(self) -> None:
         """Read the body's last bytes, so that the connection can be used again."""
@@ -191,16 +191,13 @@ class Attempt:
         assert kind is not None, "only our own deadline ends the scope"
         return self.deadlines.fault(kind)
 
-    def _told(self, found: Answer | Fault, *, billed: bool = False) -> Answer | Fault:
-        """Return what was found, less the key, should a server have repeated it."""
-        if isinstance(found, Answer):
-            return found
+    def _told(self, fault: Fault, *, billed: bool = False) -> Fault:
+        """Return the fault less the key, should a server have repeated it."""
         key = self.route.station.endpoint.key
-        message = found.message if key is None else key.redact(found.message)
         return attrs.evolve(
-            found,
-            message=message,
-            possibly_billed=found.possibly_billed or billed or found.kind in _PAID_FAULTS,
+            fault,
+            message=fault.message if key is None else key.redact(fault.message),
+            possibly_billed=fault.possibly_billed or billed or fault.kind in _PAID_FAULTS,
         )
 
 

@@ -11,7 +11,7 @@ import trio
 
 from trillium._call.admission import Gate
 from trillium._policy.admission import Permit, Ticket
-from trillium._policy.retry import RetryPolicy
+from trillium._policy.retry_policy import RetryPolicy
 from trillium._policy.retry_budget import RetryBudget
 from trillium._transport.exchange import Target, Transport
 from trillium._wire.dialect import Dialect, dialect_named

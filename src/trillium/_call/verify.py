@@ -12,7 +12,6 @@ from trillium._call.call import Call
 from trillium._call.route import Route
 from trillium._policy.deadlines import DeadlineTerms
 from trillium._transport.exchange import Target
-from trillium._wire.headers import Headers
 from trillium.completions import Completion
 from trillium.errors import ERROR_CLASSES, ErrorKind, Fault, RequestError
 from trillium.messages import Request
@@ -138,7 +137,7 @@ async def _get(route: Route, path: str) -> bytes | Fault:
     if exchange.status == 200:
         return body
     fault = station.dialect.fault(
-        exchange.status, exchange.headers or Headers([]), body, now_unix=time.time()
+        exchange.status, exchange.headers, body, now_unix=time.time()
     )
     return attrs.evolve(fault, message=_redact(route, fault.message))
 

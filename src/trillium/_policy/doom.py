@@ -1,0 +1,77 @@
+"""What dooms every request of an endpoint, or of a model on it.
+
+A key that is refused once is refused every time, and finding out 20,000 times costs an hour and,
+at some providers, the account. So the first such answer ends the rest: they are never sent, and
+say why.
+
+| kind of the fault | dooms |
+| --- | --- |
+| `authentication`, `no_credit`, `host_unknown` | the endpoint |
+| `model_not_found` | the model on that endpoint |
+
+A verdict stands for the machine's life, which is one batch. What is in flight when it falls is
+left to its own end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, final
+
+import attrs
+
+from trillium.errors import ErrorKind, Fault
+
+DOOMS_ENDPOINT: Final[Mapping[ErrorKind, str]] = {
+    ErrorKind.AUTHENTICATION: "{endpoint} refused the key",
+    ErrorKind.NO_CREDIT: "no credit is left at {endpoint}",
+    ErrorKind.HOST_UNKNOWN: "the host of {endpoint} does not exist",
+}
+"""The kinds that doom a whole endpoint, and how the rest is told."""
+
+DOOMS_MODEL: Final[Mapping[ErrorKind, str]] = {
+    ErrorKind.MODEL_NOT_FOUND: "{endpoint} has no model {model!r}",
+}
+"""The kinds that doom one model of an endpoint, and how the rest is told."""
+
+
+@final
+@attrs.define(eq=False)
+class Doom:
+    """The verdicts of one batch."""
+
+    _verdicts: dict[str | tuple[str, str], Fault] = attrs.field(init=False, factory=dict)
+    """By endpoint, and by (endpoint, model)."""
+
+    def record(self, fault: Fault, *, endpoint: str, model: str) -> bool:
+        """Take note of what ended a request.
+
+        Args:
+            fault: Any fault; most doom nothing.
+            endpoint: The endpoint's name, which must tell it apart within the batch.
+            model: The model's name on the wire.
+
+        Returns:
+            Whether the fault has doomed something that was not doomed before: those that wait
+            in vain can be told now.
+        """
+        key: str | tuple[str, str]
+        if told := DOOMS_ENDPOINT.get(fault.kind):
+            key = endpoint
+        elif told := DOOMS_MODEL.get(fault.kind):
+            key = endpoint, model
+        else:
+            return False
+        if key in self._verdicts:
+            return False
+        # One record for all the rest: there may be a million of them.
+        message = f"not sent: {told.format(endpoint=endpoint, model=model)}: {fault.message}"
+        self._verdicts[key] = Fault(kind=ErrorKind.NOT_SENT, message=message)
+        return True
+
+    def verdict(self, endpoint: str, model: str) -> Fault | None:
+        """Return the fault of a request that need not be sent; None where it may succeed."""
+        verdicts = self._verdicts
+        if not verdicts:  # the hot path: one truth test per request
+            return None
+        return verdicts.get(endpoint) or verdicts.get((endpoint, model))

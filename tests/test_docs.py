@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ import pytest
 import trio
 
 from trillium.providers import PROVIDERS, SIM
+from trillium.simulator import DEFAULT_KEY, open_simulator
 
 ROOT: Final = Path(__file__).parents[1]
 PAGES: Final = [
@@ -35,6 +37,8 @@ BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK: Final = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 REAL: Final = [name for name in PROVIDERS if name != SIM]
 """The providers that ask for a key or a network."""
+SERVER: Final = "https://llm.example/v1"
+"""Stands in examples for a server of one's own."""
 COMMAND: Final = re.compile(r"^(?:python3? -m )?trillium (.*)$", re.MULTILINE)
 FLAG: Final = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
@@ -73,27 +77,33 @@ def simulated(text: str) -> str:
 
 @pytest.fixture
 def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a reader stands: a folder with the examples, and no key."""
+    """Where a reader stands: a folder with the examples, and no key but of the own server."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.chdir(tmp_path)
     for variable in list(os.environ):
         if variable.endswith("_API_KEY") or variable.lower().endswith("_proxy"):
             monkeypatch.delenv(variable)
+    monkeypatch.setenv("EXAMPLE_API_KEY", DEFAULT_KEY)
     return tmp_path
 
 
+def compiled(block: Block, text: str) -> types.CodeType:
+    flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+    source = "\n" * (block.line - 1) + text
+    return compile(source, str(block.page), "exec", flags=flags, dont_inherit=True)
+
+
 def run_python(block: Block, namespace: dict[str, Any]) -> None:
-    """Run a block, on trio if it awaits something outside of a function."""
-    source = "\n" * (block.line - 1) + simulated(block.text)
-    code = compile(
-        source, str(block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
-    )
+    """Run a block: on trio, with a server in the place of its own, if it awaits at the top."""
+    text = simulated(block.text)
+    code = compiled(block, text)
     if not code.co_flags & inspect.CO_COROUTINE:
         exec(code, namespace)
         return
 
     async def main() -> None:
-        await eval(code, namespace)
+        async with open_simulator() as provider:
+            await eval(compiled(block, text.replace(SERVER, provider.base_url)), namespace)
 
     trio.run(main)
 

@@ -34,11 +34,13 @@ class Assembler(Protocol):
     def finished(self) -> bool:
         """Whether the format's own end has been seen: nothing that counts comes after it."""
 
-    def add(self, event: ServerSentEvent) -> Fault | None:
-        """Take one event; return the fault that it reports or that it is, if any."""
+    def add(self, events: Sequence[ServerSentEvent]) -> Chunk | Fault | None:
+        """Take the events that one read of the socket brought.
 
-    def take(self) -> Chunk | None:
-        """Return what has come since the last call; None if that is nothing to show."""
+        Returns:
+            What they bring of the answer as one chunk; None if that is nothing to show; or the
+            fault that one of them reports or is. Nothing is fed after a fault.
+        """
 
     def close(self) -> Answer | Fault:
         """Return the answer at the end of the stream, or the fault that it was cut."""
@@ -60,7 +62,7 @@ class Dialect(Protocol):
         """Return the headers that authenticate and select a version. They hold the key."""
 
     def encode(self, request: Request, *, model: str, stream: bool, endpoint: Endpoint) -> bytes:
-        """Return the JSON body.
+        """Return the JSON body; the same request gives the same bytes.
 
         Raises:
             InvalidRequestError: The dialect or the endpoint cannot say what the request wants.
@@ -90,7 +92,11 @@ class Dialect(Protocol):
         """
 
     def listed_models(self, body: bytes) -> Sequence[str] | Fault:
-        """Read the names of the models from what `models_path` answers."""
+        """Read the names of the models from the 200 that `models_path` answers.
+
+        Where that asked for one model, the answer may give another name than was asked for (an
+        alias, resolved): that there is a 200 already says that the model is there.
+        """
 
 
 def dialect_names() -> list[str]:

@@ -1,0 +1,419 @@
+"""`_policy/admission.py` against a naive model, which looks at everything at every step."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import sys
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+
+import attrs
+import pytest
+import trio
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+)
+
+from trillium._policy.admission import (
+    HELD,
+    IDLE,
+    WAITING,
+    Admission,
+    Ticket,
+    TicketState,
+)
+from trillium.errors import LocalProtocolError
+
+
+@attrs.define(eq=False)
+class Bound:
+    """A `Permit` that takes nothing on trust."""
+
+    total_tokens: int
+    borrowers: list[object] = attrs.field(factory=list)
+    refuses: bool = False
+
+    @property
+    def available_tokens(self) -> float:
+        return self.total_tokens - len(self.borrowers)
+
+    def acquire_on_behalf_of_nowait(self, borrower: object, /) -> None:
+        if self.refuses or borrower in self.borrowers:
+            raise RuntimeError("refused")
+        assert len(self.borrowers) < self.total_tokens, "more would be held than the bound"
+        self.borrowers.append(borrower)
+
+    def release_on_behalf_of(self, borrower: object, /) -> None:
+        self.borrowers.remove(borrower)
+
+
+AnyPermit = Bound | trio.CapacityLimiter
+
+
+def borrowers_of(permit: AnyPermit) -> list[object]:
+    if isinstance(permit, Bound):
+        return permit.borrowers
+    return list(permit.statistics().borrowers)
+
+
+class Naive:
+    """The rules of the module's docstring, with neither heap nor thought for cost."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Ticket] = []  # in the order in which they were requested
+        self.held: list[Ticket] = []
+
+    def state(self, ticket: Ticket) -> TicketState:
+        if ticket in self.waiting:
+            return WAITING
+        return HELD if ticket in self.held else IDLE
+
+    def is_free(self, ticket: Ticket, totals: dict[int, int]) -> bool:
+        return all(
+            sum(permit in other.permits for other in self.held) < totals[id(permit)]
+            for permit in ticket.permits
+        )
+
+    def heads(self) -> list[Ticket]:
+        """The oldest of each queue, the oldest of all first; `min` and `sorted` are stable."""
+        queues = {ticket.queue for ticket in self.waiting}
+        heads = [
+            min((t for t in self.waiting if t.queue == queue), key=lambda t: t.age)
+            for queue in queues
+        ]
+        return sorted(sorted(heads, key=self.waiting.index), key=lambda t: t.age)
+
+    def may_go(self, totals: dict[int, int]) -> list[Ticket]:
+        return [head for head in self.heads() if self.is_free(head, totals)]
+
+
+class AdmissionMachine(RuleBasedStateMachine):
+    """Any moves, the illegal ones too, with bounds that rise and fall."""
+
+    make_permit: Callable[[int], AnyPermit] = Bound
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.machine = Admission()
+        self.naive = Naive()
+        self.permits = [type(self).make_permit(bound) for bound in (1, 2, 3)]
+        self.tickets: list[Ticket] = []
+
+    drawn = Bundle("drawn")
+
+    @property
+    def totals(self) -> dict[int, int]:
+        return {id(permit): int(permit.total_tokens) for permit in self.permits}
+
+    @rule(
+        target=drawn,
+        age=st.one_of(st.none(), st.integers(-3, 12)),
+        queue=st.sampled_from("abc"),
+        which=st.sets(st.sampled_from([0, 1, 2])),
+    )
+    def arrive(self, age: int | None, queue: str, which: set[int]) -> Ticket:
+        ticket = Ticket(
+            age=self.machine.next_age() if age is None else age,
+            queue=queue,
+            permits=tuple(self.permits[number] for number in sorted(which)),
+        )
+        self.tickets.append(ticket)
+        return ticket
+
+    @rule(ticket=drawn)
+    def request(self, ticket: Ticket) -> None:
+        naive = self.naive
+        if naive.state(ticket) is not IDLE:
+            with pytest.raises(LocalProtocolError):
+                self.machine.request(ticket)
+            return
+        older = [other for other in naive.may_go(self.totals) if other.age <= ticket.age]
+        behind = [t for t in naive.waiting if t.queue == ticket.queue and t.age <= ticket.age]
+        goes = not behind and not older and naive.is_free(ticket, self.totals)
+        assert self.machine.request(ticket) is goes
+        (naive.held if goes else naive.waiting).append(ticket)
+
+    @rule(ticket=drawn)
+    def withdraw(self, ticket: Ticket) -> None:
+        if self.naive.state(ticket) is not WAITING:
+            with pytest.raises(LocalProtocolError):
+                self.machine.withdraw(ticket)
+            return
+        self.machine.withdraw(ticket)
+        self.naive.waiting.remove(ticket)
+
+    @rule(ticket=drawn)
+    def release(self, ticket: Ticket) -> None:
+        if self.naive.state(ticket) is not HELD:
+            with pytest.raises(LocalProtocolError):
+                self.machine.release(ticket)
+            return
+        self.machine.release(ticket)
+        self.naive.held.remove(ticket)
+
+    @rule(number=st.integers(0, 2), bound=st.integers(0, 4))
+    def set_bound(self, number: int, bound: int) -> None:
+        self.permits[number].total_tokens = bound
+
+    @rule()
+    def ready_once(self) -> None:
+        expected = next(iter(self.naive.may_go(self.totals)), None)
+        assert self.machine.ready() is expected
+        if expected is not None:
+            self.naive.waiting.remove(expected)
+            self.naive.held.append(expected)
+
+    @rule()
+    def ready_until_none(self) -> None:
+        while self.naive.may_go(self.totals):
+            self.ready_once()
+        self.ready_once()
+
+    @invariant()
+    def states_agree(self) -> None:
+        assert [t.state for t in self.tickets] == [self.naive.state(t) for t in self.tickets]
+        assert self.machine.waiting == len(self.naive.waiting)
+
+    @invariant()
+    def what_is_held_holds_all_its_permits_and_nothing_else_holds_any(self) -> None:
+        for permit in self.permits:
+            expected = {ticket for ticket in self.naive.held if permit in ticket.permits}
+            assert set(borrowers_of(permit)) == expected
+            assert permit.available_tokens == permit.total_tokens - len(expected)
+
+    def teardown(self) -> None:
+        """Nothing is lost, and none starves: with room for all of them all go, oldest first."""
+        for permit in self.permits:
+            permit.total_tokens = len(self.tickets) + 1
+        went = []
+        while (ticket := self.machine.ready()) is not None:
+            went.append(ticket)
+        assert went == sorted(self.naive.waiting, key=lambda t: t.age)
+        assert self.machine.waiting == 0
+
+
+class LimiterMachine(AdmissionMachine):
+    """The same with the real permits, which need no run."""
+
+    make_permit = trio.CapacityLimiter
+
+
+TestAdmission = AdmissionMachine.TestCase
+TestAdmission.settings = settings(stateful_step_count=30)
+TestAdmissionOfCapacityLimiters = LimiterMachine.TestCase
+# The moves are the same; what can differ are the permits.
+TestAdmissionOfCapacityLimiters.settings = settings(max_examples=20)
+
+
+def tickets_of(
+    machine: Admission, count: int, *permits: Bound, queue: Hashable = "q"
+) -> list[Ticket]:
+    return [Ticket(age=machine.next_age(), queue=queue, permits=permits) for _ in range(count)]
+
+
+def all_ready(machine: Admission) -> list[Ticket]:
+    return list(iter(machine.ready, None))
+
+
+def test_ages_are_in_the_order_of_arrival() -> None:
+    machine = Admission()
+    assert [machine.next_age() for _ in range(3)] == [1, 2, 3]
+
+
+def test_what_comes_back_from_backing_off_goes_before_what_is_newer() -> None:
+    machine, permit = Admission(), Bound(1)
+    first, second, third = tickets_of(machine, 3, permit)
+    assert [machine.request(ticket) for ticket in (first, second, third)] == [True, False, False]
+    machine.release(first)
+    assert machine.ready() is second
+    assert machine.request(first) is False
+    machine.release(second)
+    assert machine.ready() is first
+
+
+def test_an_older_ticket_whose_permits_are_there_goes_though_a_newer_head_is_blocked() -> None:
+    machine, scarce, plenty = Admission(), Bound(0), Bound(1)
+    older = Ticket(age=machine.next_age(), queue="q", permits=(plenty,))
+    blocked = Ticket(age=machine.next_age(), queue="q", permits=(scarce, plenty))
+    newer = Ticket(age=machine.next_age(), queue="q", permits=(plenty,))
+    assert machine.request(blocked) is False
+    assert machine.request(newer) is False, "it would overtake within its queue"
+    assert machine.request(older) is True
+
+
+def test_a_blocked_head_holds_up_its_own_queue_only() -> None:
+    machine, scarce, plenty = Admission(), Bound(0), Bound(9)
+    (blocked,) = tickets_of(machine, 1, scarce, plenty, queue="a")
+    (behind,) = tickets_of(machine, 1, plenty, queue="a")
+    (elsewhere,) = tickets_of(machine, 1, plenty, queue="b")
+    assert machine.request(blocked) is False
+    assert machine.request(behind) is False
+    assert machine.request(elsewhere) is True
+    assert machine.ready() is None
+    machine.withdraw(blocked)
+    assert machine.ready() is behind
+
+
+def test_nobody_holds_one_permit_while_waiting_for_another() -> None:
+    machine, scarce, plenty = Admission(), Bound(0), Bound(1)
+    (ticket,) = tickets_of(machine, 1, plenty, scarce)
+    assert machine.request(ticket) is False
+    assert plenty.borrowers == []
+
+
+def test_what_is_requested_does_not_overtake_an_older_head_of_another_queue() -> None:
+    """A bound that rises by many, and a driver that asks for more between two `ready`."""
+    machine, permit = Admission(), Bound(0)
+    a = tickets_of(machine, 1, permit, queue="a")
+    b = tickets_of(machine, 1, permit, queue="b")
+    (newer,) = tickets_of(machine, 1, permit, queue="a")
+    assert not any(machine.request(ticket) for ticket in a + b)
+    permit.total_tokens = 2
+    assert machine.ready() is a[0]
+    assert machine.request(newer) is False
+    assert all_ready(machine) == b
+
+
+def test_tickets_of_one_age_go_as_they_were_requested() -> None:
+    machine, permit = Admission(), Bound(0)
+    tickets = [Ticket(age=1, queue=queue, permits=(permit,)) for queue in "abab"]
+    assert not any(machine.request(ticket) for ticket in tickets)
+    permit.total_tokens = 4
+    assert all_ready(machine) == tickets
+
+
+def test_a_ticket_that_was_withdrawn_and_requested_again_waits_once() -> None:
+    machine, permit = Admission(), Bound(0)
+    first, second, third = tickets_of(machine, 3, permit)
+    assert not any(machine.request(ticket) for ticket in (first, second, third))
+    for _ in range(3):
+        machine.withdraw(second)
+        assert machine.request(second) is False
+        assert machine.waiting == 3
+    permit.total_tokens = 9
+    assert all_ready(machine) == [first, second, third]
+    assert machine.waiting == 0
+
+
+def test_entries_of_withdrawn_tickets_do_not_pile_up() -> None:
+    machine, permit = Admission(), Bound(0)
+    tickets = tickets_of(machine, 100, permit)
+    assert not any(machine.request(ticket) for ticket in tickets)
+    for _ in range(10):
+        for ticket in tickets[1:]:
+            machine.withdraw(ticket)
+            machine.request(ticket)
+    (queue,) = machine._queues.values()
+    assert len(queue.entries) <= 2 * len(tickets)
+    permit.total_tokens = 100
+    assert all_ready(machine) == tickets
+    assert machine._queues == {}
+
+
+@pytest.mark.parametrize("twice", [True, False])
+def test_a_permit_that_breaks_its_word_leaves_none_taken(*, twice: bool) -> None:
+    machine, good, bad = Admission(), Bound(9), Bound(9)
+    bad.refuses = not twice
+    (ticket,) = tickets_of(machine, 1, good, good if twice else bad)
+    with pytest.raises(RuntimeError, match="refused"):
+        machine.request(ticket)
+    assert ticket.state is IDLE
+    assert good.borrowers == bad.borrowers == []
+    assert machine.waiting == 0
+
+
+def test_a_permit_that_breaks_its_word_to_a_head_leaves_it_waiting() -> None:
+    machine, good, bad = Admission(), Bound(0), Bound(9)
+    (ticket,) = tickets_of(machine, 1, good, bad)
+    assert machine.request(ticket) is False
+    good.total_tokens, bad.refuses = 1, True
+    with pytest.raises(RuntimeError, match="refused"):
+        machine.ready()
+    assert ticket.state is WAITING
+    assert good.borrowers == []
+    bad.refuses = False
+    assert machine.ready() is ticket
+
+
+class Steps:
+    """Counts the comparisons of ages and all calls, of Python and C."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        before = sys.getprofile()
+        sys.setprofile(self._called)
+        try:
+            yield
+        finally:
+            sys.setprofile(before)
+
+    def _called(self, _: object, event: str, __: object) -> None:
+        self.count += event in ("call", "c_call")
+
+
+class CountedAge(int):
+    """The heap compares in C, where no profile looks; these comparisons are calls."""
+
+    def __lt__(self, other: object) -> bool:
+        return int(self) < other  # type: ignore[operator]  # as a plain number does
+
+    def __eq__(self, other: object) -> bool:
+        return int(self) == other
+
+    __hash__ = int.__hash__
+
+
+def steps_of_flow(waiting: int, *, flowing: int = 100) -> int:
+    """Count the steps of tickets that go, come back, and go behind so many that wait."""
+    machine, permit = Admission(), Bound(1)
+    ages = map(CountedAge, itertools.count(1))
+    tickets = (Ticket(age=age, queue="q", permits=(permit,)) for age in ages)
+    held: Ticket | None = next(tickets)
+    assert held is not None
+    machine.request(held)
+    for ticket in itertools.islice(tickets, waiting):
+        machine.request(ticket)
+    steps = Steps()
+    with steps.counted():
+        for _ in range(flowing):
+            assert held is not None
+            machine.release(held)
+            held = machine.ready()
+            assert machine.ready() is None
+            machine.request(next(tickets))
+    return steps.count
+
+
+def test_a_ticket_costs_at_most_the_logarithm_of_those_that_wait() -> None:
+    few, many = steps_of_flow(10), steps_of_flow(10_000)
+    assert many <= few * math.log2(10_000) / math.log2(10)
+
+
+@pytest.mark.parametrize("order", ["oldest first", "newest first", "from the middle"])
+def test_to_withdraw_all_costs_each_at_most_the_logarithm_of_those_that_wait(order: str) -> None:
+    def steps_each(waiting: int) -> float:
+        machine, permit = Admission(), Bound(0)
+        tickets = [Ticket(age=CountedAge(n), queue="q", permits=(permit,)) for n in range(waiting)]
+        for ticket in tickets:
+            machine.request(ticket)
+        if order == "newest first":
+            tickets.reverse()
+        elif order == "from the middle":
+            tickets = tickets[waiting // 2 :] + tickets[: waiting // 2]
+        steps = Steps()
+        with steps.counted():
+            for ticket in tickets:
+                machine.withdraw(ticket)
+        assert machine._queues == {}
+        return steps.count / waiting
+
+    assert steps_each(3_200) <= steps_each(50) * math.log2(3_200) / math.log2(50)

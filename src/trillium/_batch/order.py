@@ -8,6 +8,7 @@ from typing import final
 import attrs
 
 from trillium.completions import Outcome
+from trillium.errors import LocalProtocolError
 
 
 @final
@@ -36,7 +37,15 @@ class InOrder:
     _next: int = attrs.field(default=0, init=False)
 
     def push(self, outcome: Outcome) -> bool:
-        """Take an outcome; return whether one can be popped now."""
+        """Take an outcome; return whether one can be popped now.
+
+        Raises:
+            LocalProtocolError: There was an outcome of this index already.
+        """
+        if outcome.index < self._next or outcome.index in self._held:
+            raise LocalProtocolError(
+                f"a second outcome came of the request with index {outcome.index}"
+            )
         self._held[outcome.index] = outcome
         return self._next in self._held
 

@@ -90,7 +90,8 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def compiled(block: Block, text: str) -> types.CodeType:
     flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
     source = "\n" * (block.line - 1) + text
-    return compile(source, str(block.page), "exec", flags=flags, dont_inherit=True)
+    code: types.CodeType = compile(source, str(block.page), "exec", flags=flags, dont_inherit=True)
+    return code
 
 
 def run_python(block: Block, namespace: dict[str, Any]) -> None:

@@ -278,11 +278,8 @@ def _file_reader(path: FilePath, parse: Parse) -> LineReader:
     def find_id(id_: str | int, line: int) -> int | None:
         again = LineReader(source_name(path), parse)
         with _open(path) as file:
-            for request in _requests(path, file, again):
-                if again.line >= line:
-                    break
-                if request.id == id_:
-                    return again.line
-        return None
+            same = (again.line for request in _requests(path, file, again) if request.id == id_)
+            earlier = next(same, line)
+        return earlier if earlier < line else None
 
     return LineReader(source_name(path), parse, ids=IdSet(), find_id=find_id)

@@ -60,7 +60,9 @@ def _values(defaults: Defaults) -> dict[str, Any]:
 
 
 def _opening(defaults: Defaults) -> tuple[Message, ...]:
-    return () if defaults.system is None else (Message("system", defaults.system),)
+    if defaults.system is None:
+        return ()
+    return (Message("system", _read_text("the default system message", defaults.system)),)
 
 
 @final
@@ -87,8 +89,6 @@ class Defaults:
     """The system message, if any."""
 
     def __attrs_post_init__(self) -> None:
-        if self.system is not None and not isinstance(self.system, str):
-            raise InvalidRequestError("the default system message is text")
         Request("?", **self.values)
 
 
@@ -163,7 +163,8 @@ def _read_parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refuse_unknown(name: str) -> NoReturn:
     close = difflib.get_close_matches(name[:MAX_EXCERPT_CHARS], _KNOWN, n=1)
-    hint = f"did you mean {close[0]}?" if close else "a provider's own go into extra_body"
+    slip = f"did you mean {close[0]}? " if close else ""
+    hint = f"{slip}What only your provider knows goes into extra_body"
     raise InvalidRequestError(f"unknown parameter {quote_value(name)}: {hint}")
 
 

@@ -63,11 +63,14 @@ def decode_text(line: bytes) -> str:
 
 def quote_value(value: object) -> str:
     """Return a JSON value as people would write it, cut short, to stand in a message."""
-    if isinstance(value, str):
-        value = value[: MAX_EXCERPT_CHARS + 1]  # escapes only make it longer
-    text = json.dumps(value, ensure_ascii=False)
-    text = text.encode("utf-8", "backslashreplace").decode()
+    text = json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
     return text if len(text) <= MAX_EXCERPT_CHARS else text[: MAX_EXCERPT_CHARS - 1] + "…"
+
+
+def _quote_start(text: str) -> str:
+    """Return the beginning of a text, on one line and without quotes around it."""
+    inner = json.dumps(text[:MAX_EXCERPT_CHARS], ensure_ascii=False)[1:-1].replace('\\"', '"')
+    return inner if len(text) <= MAX_EXCERPT_CHARS else inner + "…"
 
 
 def _every_key_once(line: bytes, value: Any) -> bool:
@@ -111,14 +114,12 @@ def _decode_exactly(text: str) -> Any:
 
 
 def _as_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                what = f"the key {quote_value(key)} is there twice in one object"
-                raise InvalidRequestError(f"{what}: keep one of them")
-            seen.add(key)
+    fields: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in fields:
+            what = f"the key {quote_value(key)} is there twice in one object"
+            raise InvalidRequestError(f"{what}: keep one of them")
+        fields[key] = value
     return fields
 
 
@@ -129,7 +130,7 @@ def _refuse_constant(name: str) -> Any:
 def _as_float(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):
-        raise InvalidRequestError(f"the number {quote_value(digits)[1:-1]} is out of range")
+        raise InvalidRequestError(f"the number {_quote_start(digits)} is out of range")
     return number
 
 
@@ -146,8 +147,8 @@ def _why_not(line: bytes, error: Exception) -> str:
     try:
         _decode_exactly(text)
     except json.JSONDecodeError as bad:
-        around = text[max(0, bad.pos - _BEFORE_FAULT_CHARS) :]
+        around = _quote_start(text[max(0, bad.pos - _BEFORE_FAULT_CHARS) :])
         what = bad.msg.lower().removesuffix(" at").rstrip(": ")
-        return f"not JSON: {what} at character {bad.pos + 1}, near {quote_value(around)}"
+        return f"not JSON: {what} at character {bad.pos + 1}, near {around}"
     # All that the standard decoder lets pass and msgspec does not, once the hooks are there.
     return f"half a surrogate pair (such as \\ud83d alone) is no text: write both halves ({error})"

@@ -114,9 +114,11 @@ class AnswerStream:
                 raise LocalProtocolError("a streamed answer was fed after it had been closed")
             case _State.WAITING:
                 self._body += data
-                if not self._body.strip(_BLANK).removeprefix(_BYTE_ORDER_MARK):
+                start = bytes(self._body.lstrip(_BLANK)).removeprefix(_BYTE_ORDER_MARK)
+                if _BYTE_ORDER_MARK.startswith(start):
+                    # Nothing yet, or the beginning of the mark.
                     return self._check_size()
-                self._state = self._state_for(bytes(self._body).lstrip(_BLANK))
+                self._state = self._state_for(start)
                 if self._state is _EVENTS:
                     first, self._body = bytes(self._body), bytearray()
                     return self.feed(first)
@@ -127,7 +129,6 @@ class AnswerStream:
     def _state_for(self, start: bytes) -> _State:
         """Decide what a body is by its type, and by how it begins."""
         kind = media_type(self._content_type)
-        start = start.removeprefix(_BYTE_ORDER_MARK)
         if kind == "text/event-stream":
             return _EVENTS
         if kind == "text/html" or start.startswith((b"<", b"{", b"[")):

@@ -52,8 +52,9 @@ class Assembler(Protocol):
 class Dialect(Protocol):
     """A wire format: requests into bytes, bytes into answers, chunks and faults."""
 
-    flush_last_event: bool
-    """Whether an event that the stream's end leaves unterminated is taken if it is whole."""
+    @property
+    def flush_last_event(self) -> bool:
+        """Whether an event that the stream's end leaves unterminated is taken if it is whole."""
 
     def path(self, *, model: str, stream: bool) -> str:
         """Return the path below the base URL that requests are posted to."""

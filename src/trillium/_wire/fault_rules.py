@@ -157,7 +157,7 @@ def status_fault(status: int, headers: Headers, body: bytes, *, now_unix: float)
         kind = ErrorKind.UNEXPECTED_STATUS
     return Fault(
         kind=kind,
-        message=_message(f"status {status}", word, error.message or "an empty body"),
+        message=_message(f"status {status}", word, error.message),
         status=status,
         code=word,
         retry_after_s=wait_s,
@@ -310,5 +310,5 @@ def _redirect_fault(status: int, headers: Headers) -> Fault:
 
 
 def _message(place: str, word: str | None, text: str) -> str:
-    said = quote(text)
+    said = quote(text) or "without a word of why"
     return f"{place}: {said}" if word is None or word in said else f"{place}, {word}: {said}"

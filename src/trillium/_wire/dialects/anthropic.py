@@ -14,6 +14,7 @@ import attrs
 from trillium._wire.anthropic_answers import decode_answer_body
 from trillium._wire.anthropic_requests import encode_request, version_of
 from trillium._wire.anthropic_stream import MessagesAssembler
+from trillium._wire.dialect import Dialect
 from trillium._wire.fault_rules import status_fault
 from trillium._wire.headers import Headers
 from trillium._wire.listed_models import read_listed_models
@@ -72,4 +73,4 @@ class Anthropic:
         return read_listed_models(body)
 
 
-DIALECT: Final = Anthropic()
+DIALECT: Final[Dialect] = Anthropic()

@@ -12,6 +12,7 @@ from typing import Final, final
 
 import attrs
 
+from trillium._wire.dialect import Dialect
 from trillium._wire.fault_rules import status_fault
 from trillium._wire.headers import Headers
 from trillium._wire.listed_models import read_listed_models
@@ -71,4 +72,4 @@ class OpenAIChat:
         return read_listed_models(body)
 
 
-DIALECT: Final = OpenAIChat()
+DIALECT: Final[Dialect] = OpenAIChat()

@@ -317,9 +317,9 @@ def test_trailers_and_extensions_do_not_go_on_for_ever():
     machine = ClientConnection(max_header_bytes=1000)
     machine.begin()
     machine.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+    trailers = [b"X-%d: y\r\n" % number for number in range(1000)]
     with pytest.raises(RemoteProtocolError) as caught:
-        for number in range(1000):
-            machine.feed(b"X-%d: y\r\n" % number)
+        list(map(machine.feed, trailers))
     assert caught.value.kind is ErrorKind.RESPONSE_TOO_LARGE
 
 

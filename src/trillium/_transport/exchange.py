@@ -19,7 +19,7 @@ class Target:
     """What stays the same from request to request: method, URL, and headers.
 
     The headers hold the key, so they are not shown. Equality is identity: a client makes one
-    target for each path and keeps it, and a transport may keep what it derives from one.
+    target for each path and keeps it, and a transport keeps what it derives from one.
     """
 
     method: str
@@ -32,13 +32,25 @@ class Target:
     path: str
     """With the query, if any; begins with a slash."""
     headers: tuple[tuple[str, str], ...] = attrs.field(repr=False)
-    """All but `Host` and `Content-Length`, which the transport writes."""
+    """All but those that frame the body, and `Host`, which the transport writes.
+
+    A `Host` given all the same goes before the one that follows from the URL.
+    """
+
+    @property
+    def host_header(self) -> str:
+        """What stands in `Host`: the port is left out where the scheme implies it."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (
+            host
+            if self.port == {"http": 80, "https": 443}.get(self.scheme)
+            else f"{host}:{self.port}"
+        )
 
     @property
     def url(self) -> str:
         """The whole URL."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}{self.path}"
+        return f"{self.scheme}://{self.host_header}{self.path}"
 
 
 class Exchange(Protocol):
@@ -63,17 +75,21 @@ class Exchange(Protocol):
     async def receive(self) -> bytes:
         """Return the next piece of the body, content coding undone; `b""` at its end.
 
+        No checkpoint where the piece has come already.
+
         Raises:
             RemoteProtocolError: The body is malformed, cut (kind `truncated`), or passes the
                 transport's bound (kind `response_too_large`).
+            LocalProtocolError: The exchange was closed, or has failed, before its end.
         """
 
     async def read(self, max_bytes: int) -> bytes:
-        """Return the rest of the body as one.
+        """Return the rest of the body as one. No checkpoint where it has come already.
 
         Raises:
             RemoteProtocolError: As for `receive`; and kind `response_too_large` where the rest is
-                longer than `max_bytes`.
+                longer than `max_bytes`. The connection is closed then.
+            LocalProtocolError: As for `receive`.
         """
 
     async def aclose(self) -> None:
@@ -90,13 +106,18 @@ class Transport(Protocol):
     async def send(self, target: Target, body: bytes) -> Exchange:
         """Send a request and return when status and headers are in.
 
-        The caller closes the exchange. Cancelled in between, the connection is closed.
+        The caller closes the exchange. Cancelled in between, the connection is closed; cancelled
+        before, nothing is sent.
 
         Raises:
-            ConnectionBrokenError: No connection (kind `host_unknown` where the name does not exist),
-                or it broke before the status came. Its `attempts` says how often the request was
-                sent (0, 1 or 2), its `abandoned` how many of these the provider may have seen whole.
+            ConnectionBrokenError: No connection (kind `host_unknown` where the name does not
+                exist), or it broke before the status came. Its `attempts` says how often the
+                request was sent (0, 1 or 2), its `abandoned` how many of these the provider may
+                have seen whole.
             RemoteProtocolError: What came is no HTTP response, or its headers pass the bound.
+                `attempts` and `abandoned` as above.
+            InvalidRequestError: The target holds what no HTTP request may hold.
+            ClientClosedError: The transport is closed.
         """
 
     async def aclose(self) -> None:

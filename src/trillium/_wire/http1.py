@@ -12,7 +12,8 @@ HEAD, BODY ──an error, an early end──▶ BROKEN
 ```
 
 `feed` and `feed_eof` are legal in HEAD and BODY, `send_failed` in HEAD, `begin` in READY; anything
-else raises `LocalProtocolError` and changes nothing. However the bytes are cut, the outcome is the same.
+else raises `LocalProtocolError` and changes nothing. However the bytes are cut, the outcome is
+the same.
 
 Stricter than a browser, since nothing that we talk to needs leniency: no bare LF, no folded
 lines, no `Content-Length` twice or beside `Transfer-Encoding` (RFC 9112, 6.3), no transfer coding

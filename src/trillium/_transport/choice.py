@@ -1,0 +1,46 @@
+"""Which of the two ways a client's requests go."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from trillium._transport.exchange import Transport
+from trillium._transport.pool import Pool
+
+if TYPE_CHECKING:
+    import httpx
+
+
+def open_transport(
+    base_url: str,
+    given: httpx.AsyncClient | httpx.AsyncBaseTransport | None = None,
+    *,
+    ssl_context: ssl.SSLContext | None = None,
+) -> Transport:
+    """Return the transport for requests to a URL.
+
+    Args:
+        base_url: Where they go.
+        given: The user's own way, which stays theirs to close. None for ours: the pool, or httpx
+            where the environment names a proxy for the URL.
+        ssl_context: What the pool speaks TLS with; made as httpx makes it if None.
+    """
+    url = urlsplit(base_url)
+    if given is None and not proxy_from_environment(url.scheme, url.hostname or ""):
+        return Pool(ssl_context=ssl_context)
+    # Here, since importing httpx takes 100 ms and most programs never need it.
+    from trillium._transport.httpx_transport import HttpxTransport  # noqa: PLC0415
+
+    return HttpxTransport.from_environment() if given is None else HttpxTransport(given)
+
+
+def proxy_from_environment(scheme: str, host: str) -> bool:
+    """Whether the environment names a proxy for a host, and does not exempt the host.
+
+    Reads `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, upper or lower case.
+    """
+    proxies = getproxies()
+    return bool(proxies.get(scheme) or proxies.get("all")) and not proxy_bypass(host)

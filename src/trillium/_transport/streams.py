@@ -1,0 +1,102 @@
+"""Bytes over one TCP connection, as fast as trio lets them go.
+
+`trio.SocketStream` is left out of the hot path: here a request costs one wait in the scheduler,
+since what fits into the kernel's buffer is sent without one, and neither a lock nor a cancel
+scope is entered.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Final, Protocol, final
+
+import trio
+
+RECEIVE_BYTES: Final = 64 * 1024
+"""How much is read at a time: what the kernel's buffer holds is rarely more."""
+
+
+class Stream(Protocol):
+    """A connected stream of bytes, used by one task at a time."""
+
+    async def send(self, data: bytes) -> None:
+        """Send all of `data`. Waits only where the kernel's buffer is full; no schedule point else.
+
+        Raises:
+            OSError: The connection is broken; some of `data` has not left.
+            trio.ClosedResourceError: Another task closed the stream.
+        """
+
+    async def receive(self) -> bytes:
+        """Return what has come, at least a byte; `b""` where the peer ended the stream.
+
+        Raises:
+            OSError: The connection is broken; or it ended, and the peer did not say so.
+            trio.ClosedResourceError: Another task closed the stream.
+        """
+
+    def is_quiet(self) -> bool:
+        """Whether the peer has neither closed nor sent anything. Never waits."""
+
+    def close(self) -> None:
+        """Close at once; idempotent."""
+
+
+@final
+class TcpStream:
+    """A connected, non-blocking TCP socket, which this object owns from now on."""
+
+    __slots__ = ("_sock",)
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    async def send(self, data: bytes) -> None:
+        """Send all of `data`; see `Stream`."""
+        # 0.2 µs, so that a request that was cancelled already is not sent, and paid for.
+        await trio.lowlevel.checkpoint_if_cancelled()
+        sock = self._sock
+        sent = self.send_nowait(data)
+        if sent == len(data):
+            return
+        with memoryview(data) as view:
+            while sent < len(data):
+                await trio.lowlevel.wait_writable(sock)
+                sent += self.send_nowait(view[sent:])
+
+    def send_nowait(self, data: bytes | memoryview) -> int:
+        """Send what the kernel takes; return how many bytes that were."""
+        try:
+            return self._sock.send(data)
+        except BlockingIOError:
+            return 0
+
+    async def receive(self) -> bytes:
+        """Return what has come; see `Stream`."""
+        sock = self._sock
+        while True:
+            await trio.lowlevel.wait_readable(sock)
+            try:
+                return sock.recv(RECEIVE_BYTES)
+            except BlockingIOError:
+                continue
+
+    def receive_nowait(self) -> bytes | None:
+        """Return what has come, `b""` at the end, None if nothing has."""
+        try:
+            return self._sock.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            return None
+
+    def is_quiet(self) -> bool:
+        """Whether the peer has neither closed nor sent anything."""
+        try:
+            return self.receive_nowait() is None
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Close at once; a task that waits on the stream gets `trio.ClosedResourceError`."""
+        if self._sock.fileno() != -1:
+            trio.lowlevel.notify_closing(self._sock)
+            self._sock.close()

@@ -162,7 +162,7 @@ def test_anthropic_tells_times_that_are_not_too_early():
         for what in ("limit", "remaining", "reset")
     }
     text = fields["anthropic-ratelimit-requests-reset"]
-    reset = datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+    reset = datetime.datetime.fromisoformat(text).timestamp()
     assert NOW_UNIX + 1.5 <= reset < NOW_UNIX + 2.5
 
 
@@ -218,6 +218,12 @@ def test_all_styles_come_in_turn():
     assert style_of(HeaderStyle.GROQ, 5) is HeaderStyle.GROQ
 
 
+def body_of(style, one, fields=()):
+    body = refusal_body(style, "m", one, list(fields))
+    assert body is not None
+    return json.loads(body)
+
+
 def excess(limit=Limit.REQUESTS_PER_MINUTE, retry_after_s=34.5):
     return Excess(limit=limit, allowed=60, used=60, requested=1, retry_after_s=retry_after_s)
 
@@ -231,7 +237,7 @@ def excess(limit=Limit.REQUESTS_PER_MINUTE, retry_after_s=34.5):
     ],
 )
 def test_gemini_tells_the_wait_in_a_listed_body(limit, quota_id):
-    ((wrapped,),) = [json.loads(refusal_body(HeaderStyle.GEMINI, "m", excess(limit), []))]
+    (wrapped,) = body_of(HeaderStyle.GEMINI, excess(limit))
     error = wrapped["error"]
     assert (error["code"], error["status"]) == (429, "RESOURCE_EXHAUSTED")
     failure, info = error["details"]
@@ -240,19 +246,19 @@ def test_gemini_tells_the_wait_in_a_listed_body(limit, quota_id):
 
 
 def test_a_whole_number_of_seconds_keeps_its_zeros():
-    body = refusal_body(HeaderStyle.GEMINI, "m", excess(retry_after_s=100), [])
-    assert json.loads(body)[0]["error"]["details"][1]["retryDelay"] == "100s"
+    (wrapped,) = body_of(HeaderStyle.GEMINI, excess(retry_after_s=100))
+    assert wrapped["error"]["details"][1]["retryDelay"] == "100s"
 
 
 def test_openrouter_repeats_its_headers_in_the_body():
     fields = [("x-ratelimit-limit", "60"), ("retry-after", "3")]
-    body = json.loads(refusal_body(HeaderStyle.OPENROUTER, "m", excess(), fields))
+    body = body_of(HeaderStyle.OPENROUTER, excess(), fields)
     assert body["error"]["code"] == 429
     assert body["error"]["metadata"] == {"headers": {"x-ratelimit-limit": "60"}}
 
 
 def test_mistral_has_an_error_object_of_its_own():
-    body = json.loads(refusal_body(HeaderStyle.MISTRAL, "m", excess(), []))
+    body = body_of(HeaderStyle.MISTRAL, excess())
     assert (body["object"], body["type"]) == ("error", "rate_limited")
 
 

@@ -87,6 +87,12 @@ def test_a_stop_sequence_that_does_not_come_ends_nothing():
     assert compose(asked(stop=("absent",)), PLAIN) == compose(asked(), PLAIN)
 
 
+def test_a_stop_sequence_is_looked_for_in_text_only():
+    tool = WantedTool(name="f", schema={"const": "sky"})
+    reply = compose(asked(stop=("sky",), tool=tool), PLAIN)
+    assert (reply.parts[0].text, reply.stop_sequence) == ('"sky"', None)
+
+
 def test_cached_input_is_a_share_of_the_input():
     usage = compose(asked(), SimulatorSettings(cached_share=0.5)).usage
     assert (usage.input_tokens, usage.cached_tokens) == (5, 2)

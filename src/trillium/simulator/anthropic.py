@@ -166,7 +166,7 @@ def _block(part: Said, stamp: Stamp, index: int) -> dict[str, Any]:
             return {"type": "text", "text": part.text}
         case SaidKind.REASONING:
             return {"type": "thinking", "thinking": part.text, "signature": stamp.name}
-        case SaidKind.TOOL_CALL:
+        case _:  # a tool call
             call_id = stamp.call_id("toolu_", index)
             return {"type": "tool_use", "id": call_id, "name": part.name, "input": _input(part)}
 

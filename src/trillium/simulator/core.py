@@ -46,8 +46,6 @@ from trillium.simulator.words import (
 
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 """Anthropic's bound on a request; what is longer is answered 413."""
-MAX_REMEMBERED: Final = 1 << 18
-"""Requests whose attempts are counted; one that comes again after so many others is new."""
 
 _OPENAI: Final = OpenAIChat()
 _ANTHROPIC: Final = Anthropic()
@@ -146,7 +144,7 @@ class Simulator:
         digest = hashlib.blake2b(named + b"\n" + request.body, digest_size=16).digest()
         attempt = self._attempts.pop(digest, 0) + 1
         self._attempts[digest] = attempt
-        if len(self._attempts) > MAX_REMEMBERED:
+        if self.settings.keep is not None and len(self._attempts) > self.settings.keep:
             self._attempts.popitem(last=False)
         dice = Dice.of(self.settings.seed, digest, attempt.to_bytes(8, "big"))
         face = _face(request)

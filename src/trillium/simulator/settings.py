@@ -295,7 +295,10 @@ class SimulatorSettings:
     faults: Faults = Faults()
     quota: SimulatedQuota = SimulatedQuota()
     keep: int | None = attrs.field(default=DEFAULT_KEEP, validator=_check_count)
-    """How many of the newest entries the ledger keeps; None keeps all."""
+    """How many of the newest entries the ledger keeps; None keeps all.
+
+    A request that comes again after so many others counts as a first attempt.
+    """
 
     @property
     def key(self) -> str:

@@ -33,6 +33,7 @@ import trio
 from trillium._batch.order import Completed, InOrder
 from trillium._batch.queues import Entry, RouteQueue
 from trillium._batch.statistics import BatchStatistics, Stop, StopCause, Tally
+from trillium._batch.waiter import Waiter
 from trillium._call.call import Call
 from trillium._call.nurseries import open_private_nursery
 from trillium._call.route import Route
@@ -93,7 +94,7 @@ class Batch:
         limit = options.concurrency
         self._limiters = () if limit is None else (trio.CapacityLimiter(limit),)
         self._window = max(MIN_WINDOW, WINDOW_PER_WORKER * options.expected_concurrency)
-        self._refill_at = self._window - max(1, self._window // 8)
+        self._worthwhile = max(1, self._window // 8)
         self._deadline = math.inf
         self._terms = DeadlineTerms(timeouts=options.timeouts)
         self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
@@ -111,8 +112,8 @@ class Batch:
         self._source_error: Exception | None = None
 
         self._reading: trio.CancelScope | None = None
-        self._waiting_feeder: trio.lowlevel.Task | None = None
-        self._waiting_consumer: trio.lowlevel.Task | None = None
+        self._feeder = Waiter()
+        self._consumer = Waiter()
 
     async def __aenter__(self) -> Self:
         if self._manager is not None:
@@ -156,18 +157,14 @@ class Batch:
         """
         if self._nursery is None:
             raise UsageError("a batch is used in its block: async with client.batch(...) as batch")
-        if self._waiting_consumer is not None:
+        if self._consumer.is_waiting:
             raise UsageError("two tasks iterate over one batch: let one of them hand outcomes on")
         await trio.lowlevel.checkpoint_if_cancelled()
         while (outcome := self._ready.pop()) is None:
             if self._fed and not self._places:
                 self._raise_source_error()
                 raise StopAsyncIteration
-            self._waiting_consumer = trio.lowlevel.current_task()
-            try:
-                await trio.lowlevel.wait_task_rescheduled(_abort)
-            finally:
-                self._waiting_consumer = None
+            await self._consumer.wait()
         self._places -= 1
         self._wake_feeder()
         return outcome
@@ -203,7 +200,7 @@ class Batch:
             for queue in self._queues.values():
                 self._fail(queue.empty(), "the source of requests raised an error")
         self._fed = True
-        self._wake_consumer()
+        self._consumer.wake()
 
     async def _feed_from(self, source: Iterable[str | Message | Request]) -> None:
         requests = iter(source)
@@ -242,11 +239,7 @@ class Batch:
 
     async def _wait_for_place(self) -> None:
         while self._is_full():
-            self._waiting_feeder = trio.lowlevel.current_task()
-            try:
-                await trio.lowlevel.wait_task_rescheduled(_abort)
-            finally:
-                self._waiting_feeder = None
+            await self._feeder.wait()
 
     def _is_full(self) -> bool:
         if self._stop is not None and self._tally.working:
@@ -309,7 +302,7 @@ class Batch:
             self._tally.working -= 1
             self._deliver(outcome)
             if not outcome.success:
-                self._note_doom(entry.route, outcome)
+                self._note_failure(entry.route, outcome)
             # No checkpoint from here on: what the ticket lets go now, this worker takes.
             self._reusable_workers = 1
             gate.release(entry.ticket)
@@ -333,7 +326,7 @@ class Batch:
         if self._options.observer is not None:
             self._options.observer.outcome(outcome)
         if self._ready.push(outcome):
-            self._wake_consumer()
+            self._consumer.wake()
         if self._stop is not None:
             self._wake_feeder()
 
@@ -341,17 +334,11 @@ class Batch:
         for entry in entries:
             self._deliver(_unsent(entry.index, entry.request, entry.route, reason))
 
-    def _wake_consumer(self) -> None:
-        if self._waiting_consumer is not None:
-            task, self._waiting_consumer = self._waiting_consumer, None
-            trio.lowlevel.reschedule(task)
-
     def _wake_feeder(self) -> None:
-        if self._waiting_feeder is not None and (
-            self._places - self._tally.backing_off <= self._refill_at or self._stop is not None
-        ):
-            task, self._waiting_feeder = self._waiting_feeder, None
-            trio.lowlevel.reschedule(task)
+        """Let the feeder look for places, if there are enough of them to be worth its while."""
+        free = self._window - self._places + self._tally.backing_off
+        if free >= self._worthwhile or self._stop is not None:
+            self._feeder.wake()
 
     def _raise_source_error(self) -> None:
         if self._source_error is not None:
@@ -362,6 +349,9 @@ class Batch:
 
     async def _keep_deadline(self) -> None:
         await trio.sleep_until(self._deadline)
+        self._stop_at_deadline()
+
+    def _stop_at_deadline(self) -> None:
         message = f"the batch's deadline of {self._options.deadline_s:g} s had passed"
         self._stop_sending(Stop(StopCause.DEADLINE, message))
 
@@ -379,8 +369,10 @@ class Batch:
         fault = self._doom.verdict(route.station.endpoint.name, route.model)
         return None if fault is None else fault.message
 
-    def _note_doom(self, route: Route, failure: Failure) -> None:
+    def _note_failure(self, route: Route, failure: Failure) -> None:
         """End early what a fault has doomed: all of its endpoint, or of a model on it."""
+        if failure.error.kind is ErrorKind.BATCH_DEADLINE:
+            self._stop_at_deadline()  # of the tasks that it wakes, the one for it may be the last
         if not failure.faults:
             return
         news = self._doom.record(
@@ -408,7 +400,3 @@ def _unsent(
         endpoint="" if route is None else route.station.endpoint.name,
         error=NotSentError(reason, kind=kind, request_id=request.id),
     )
-
-
-def _abort(_: object) -> trio.lowlevel.Abort:
-    return trio.lowlevel.Abort.SUCCEEDED

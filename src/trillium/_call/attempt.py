@@ -42,10 +42,14 @@ class Attempt:
     route: Route
     body: bytes
     deadlines: Deadlines
+    watches_stalls: bool
+    """Whether a stall's deadline is to be moved by each token."""
     headers: Headers | None = None
     """The response's headers, once they are in."""
     sends: int = 0
     """How often the request went over the wire: 2 where an idle connection proved closed."""
+    abandoned: int = 0
+    """How many of the sends may have been billed though they brought nothing."""
     first_token_at: float | None = None
     _exchange: Exchange | None = None
     _stream: AnswerStream | None = None
@@ -122,6 +126,7 @@ class Attempt:
             exchange = await self.route.station.transport.send(target, self.body)
         except RequestError as error:
             self.sends = error.attempts
+            self.abandoned = error.abandoned
             return _fault_of(error, billed=error.abandoned > 0)
         self.sends = exchange.sends
         self.headers = exchange.headers
@@ -179,12 +184,11 @@ class Attempt:
                 return  # the answer is whole; the connection is not
 
     def _note_progress(self) -> None:
-        now = trio.current_time()
         if self.first_token_at is None:
-            self.first_token_at = now
+            now = self.first_token_at = trio.current_time()
             self.deadlines.first_token_seen(now)
-        else:
-            self.deadlines.progress(now)
+        elif self.watches_stalls:
+            self.deadlines.progress(trio.current_time())
 
     def _timed_out(self) -> Fault:
         kind = self.deadlines.expired(trio.current_time())

@@ -5,6 +5,7 @@ The retry machine decides. This carries out what it says: send, wait, take a tur
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import Protocol, assert_never, final
 
@@ -28,6 +29,7 @@ from trillium._policy.retry import (
     Stopped,
     WaitUntil,
 )
+from trillium._policy.retry_policy import THROTTLED_KINDS
 from trillium._wire.rate_limit_headers import rate_limit_fields
 from trillium.completions import Answer, Chunk, Completion, Failure, Outcome
 from trillium.errors import (
@@ -83,7 +85,9 @@ class Call:
             return self._unsendable(error)
         now = self._start_clock()
         found = await self._drive(
-            self._retry.advance(STARTED, now),
+            self._retry.advance(STARTED, now)
+            if now < self.terms.batch_at
+            else self._out_of_time(now),
             body,
             Attempt.answer_streamed if streamed else Attempt.answer,
         )
@@ -113,6 +117,9 @@ class Call:
     async def receive(self) -> Chunk | Answer | Failure:
         """Return what comes next of the stream."""
         assert self._attempt is not None
+        if self.terms.stall_s != math.inf:
+            # What the user did with the chunk before is no stall of the provider's.
+            self._deadlines.progress(trio.current_time())
         found = await self._attempt.receive()
         if isinstance(found, Chunk):
             self._tell_chunk(found)
@@ -179,7 +186,9 @@ class Call:
     def _start_attempt(self, body: bytes) -> Attempt:
         now = self._attempt_at = trio.current_time()
         self._deadlines.attempt_started(now)
-        self._attempt = Attempt(self.route, body, self._deadlines)
+        self._attempt = Attempt(
+            self.route, body, self._deadlines, watches_stalls=self.terms.stall_s != math.inf
+        )
         if self.observer is not None:
             if self._retry.attempts == 1:
                 self.observer.admitted(
@@ -202,10 +211,16 @@ class Call:
             once = attempt.sends == 1
             return self._retry.advance(ANSWERED if once else Answered(sends=attempt.sends), 0.0)
         now = trio.current_time()
-        limit, _ = self._deadlines.limit(caller_at=trio.current_effective_deadline())
-        decision = self._retry.advance(
-            Failed(found, delivered=delivered, sends=attempt.sends), now, deadline=limit
+        limit = trio.current_effective_deadline()
+        if self.seat is not None and found.kind in THROTTLED_KINDS:
+            # A batch waits as long as the provider wants: the request's clock stands still.
+            limit = min(limit, self.terms.batch_at)
+        else:
+            limit, _ = self._deadlines.limit(caller_at=limit)
+        failed = Failed(
+            found, delivered=delivered, sends=attempt.sends, abandoned=attempt.abandoned
         )
+        decision = self._retry.advance(failed, now, deadline=limit)
         if self.observer is not None:
             self.observer.attempt_ended(index=self.index, attempt=number, fault=found)
             if isinstance(decision, WaitUntil):
@@ -219,8 +234,9 @@ class Call:
         self.route.gate.release(self.ticket)
         if self.seat is None:
             return await self._sleep_and_take_turn(wait)
-        # The budget holds back the endpoint, and not the request.
-        self._deadlines.hold(wait.held_s)
+        throttled = self._retry.faults[-1].kind in THROTTLED_KINDS
+        # What holds back the endpoint is no delay of the request.
+        self._deadlines.hold(wait.delay_s if throttled else wait.held_s)
         self.seat.backoff_began()
         try:
             return await self._sleep_and_take_turn(wait)

@@ -275,5 +275,6 @@ def test_the_key_is_a_bearer_token_where_there_is_one():
 
 def test_paths_stand_below_the_base_url():
     assert DIALECT.path(model="m", stream=True) == "/chat/completions"
-    assert DIALECT.models_path(model="m") == DIALECT.models_path(model=None) == "/models"
+    assert DIALECT.models_path(model=None) == "/models"
+    assert DIALECT.models_path(model="a/b") == "/models/a%2Fb"
     assert DIALECT.listed_models(b'{"data":[{"id":"m"}]}') == ["m"]

@@ -105,8 +105,6 @@ class ChatBody(msgspec.Struct, gc=False):
 
 
 SPARE: Final = frozenset({"usage", "x_groq"})
-_NO_INPUT_DETAILS: Final = _InputDetails()
-_NO_OUTPUT_DETAILS: Final = _OutputDetails()
 
 DECODER: Final = msgspec.json.Decoder(ChatBody)
 
@@ -130,19 +128,24 @@ def _read_usage(said: _Usage) -> Usage | None:
     """Read the counts of OpenAI or DeepSeek; None if there are none."""
     if said.prompt_tokens is said.completion_tokens is None:
         return None
-    details = said.prompt_tokens_details or _NO_INPUT_DETAILS
     prompt = count_in(said.prompt_tokens)
-    completion = count_in(said.completion_tokens)
+    output = count_in(said.completion_tokens)
     # Some servers (Gemini, some models) count thoughts in the total alone; they are billed.
-    unsaid = max(0, count_in(said.total_tokens) - prompt - completion)
-    output = completion + unsaid
-    thought = (said.completion_tokens_details or _NO_OUTPUT_DETAILS).reasoning_tokens
+    unsaid = count_in(said.total_tokens) - prompt - output
+    if unsaid > 0:
+        output += unsaid
+    # Most of what follows is zero or missing, and is not looked at any further then.
+    details = said.prompt_tokens_details
+    cached = (details and details.cached_tokens) or said.prompt_cache_hit_tokens
+    written = details and details.cache_write_tokens
+    details_out = said.completion_tokens_details
+    thought = (details_out and details_out.reasoning_tokens) or max(unsaid, 0)
     return Usage(
         input_tokens=prompt,
         output_tokens=output,
-        cached_tokens=min(count_in(details.cached_tokens or said.prompt_cache_hit_tokens), prompt),
-        cache_write_tokens=min(count_in(details.cache_write_tokens), prompt),
-        reasoning_tokens=min(count_in(thought) or unsaid, output),
+        cached_tokens=min(count_in(cached), prompt) if cached else 0,
+        cache_write_tokens=min(count_in(written), prompt) if written else 0,
+        reasoning_tokens=min(count_in(thought), output) if thought else 0,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final, final
+from urllib.parse import quote
 
 import attrs
 
@@ -63,9 +64,9 @@ class OpenAIChat:
         """Read an answer whose status is an error."""
         return status_fault(status, headers, body, now_unix=now_unix)
 
-    def models_path(self, *, model: str | None) -> str:  # noqa: ARG002  # Dialect's
-        """Return the path of the list of all models: few imitators can be asked for one."""
-        return "/models"
+    def models_path(self, *, model: str | None) -> str:
+        """Return the path of the list of all models, or of one, which few imitators have."""
+        return "/models" if model is None else f"/models/{quote(model, safe='')}"
 
     def listed_models(self, body: bytes) -> Sequence[str] | Fault:
         """Read the names of the models from what `models_path` answers."""

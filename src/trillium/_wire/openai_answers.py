@@ -9,7 +9,7 @@ do otherwise, as of November 2026.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -20,7 +20,7 @@ from trillium._wire.fault_rules import (
     body_fault,
     decode_as,
 )
-from trillium._wire.json_text import count_in, mapping_in, text_in
+from trillium._wire.json_text import count_in, list_in, mapping_in, text_in
 from trillium._wire.tool_call_builder import ToolCallBuilder
 from trillium.completions import Answer, FinishReason, ToolCallDelta, Usage
 from trillium.errors import ErrorKind, Fault
@@ -240,9 +240,8 @@ class ChatDraft:
             return False
         return not (self.text or self.reasoning or self.refusal or self.calls or self.raw_parts)
 
-    def _pieces(self, said: _Said) -> list[Mapping[str, object]]:
-        pieces = said.tool_calls if isinstance(said.tool_calls, list) else []
-        pieces = [piece for piece in pieces if isinstance(piece, dict)]
+    def _pieces(self, said: _Said) -> Sequence[Mapping[str, object]]:
+        pieces = [piece for piece in list_in(said.tool_calls) if isinstance(piece, dict)]
         self.said = self.said or bool(pieces)
         return pieces
 

@@ -331,6 +331,20 @@ def test_a_stalled_stream_keeps_alive_where_that_is_set():
     virtual(main)
 
 
+def test_what_is_sent_far_ahead_is_left_with_the_client():
+    async def main():
+        async with open_simulator(like(latency_s=5)) as provider:
+            stream = await connect(provider)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(stream.send_all, raw() + bytes(30_000_000))
+                assert (await stream.receive_some()).startswith(b"HTTP/1.1 200 ")
+                assert trio.current_time() == pytest.approx(5)
+                nursery.cancel_scope.cancel()
+            await stream.aclose()
+
+    virtual(main)
+
+
 def test_an_answer_drips():
     async def main():
         settings = like(faults=Faults(drip=1, drip_s=40))

@@ -66,6 +66,8 @@ class Simulator:
     ledger: Ledger = attrs.field(init=False)
     """What was asked, and what became of it."""
     _quota: QuotaMeter = attrs.field(init=False, repr=False)
+    _admitted: set[int] = attrs.field(factory=set, init=False, repr=False)
+    """Numbers of the requests that hold a place of the quota."""
     _scripts: Scripts = attrs.field(factory=Scripts, init=False, repr=False)
     _attempts: collections.OrderedDict[bytes, int] = attrs.field(
         factory=collections.OrderedDict, init=False, repr=False
@@ -132,7 +134,8 @@ class Simulator:
         """
         if ending is Ending.IN_FLIGHT:
             raise LocalProtocolError("a plan that is over cannot be in flight")
-        if plan.metered and plan.entry.ended_s is None:
+        if plan.entry.number in self._admitted:
+            self._admitted.remove(plan.entry.number)
             self._quota.release()
         outcome = plan.outcome if ending is None else ending.value
         whole = ending is None and plan.whole
@@ -190,12 +193,12 @@ class Simulator:
         if (excess := self._admit(case.now, asked, reply)) is not None:
             states = self._quota.states(case.now)
             return responses.throttled(case, excess, states, outcome=Ending.REFUSED.value)
+        self._admitted.add(entry.number)
         arrival = Arrival(
             number=entry.number, attempt=entry.attempt, dialect=case.face.name, asked=asked
         )
         scripted = self._scripts.line(arrival)
-        plan = self._served(case, asked, reply, scripted)
-        return attrs.evolve(plan, metered=True)
+        return self._served(case, asked, reply, scripted)
 
     def _locked_out(self, request: SimulatedRequest) -> Problem | None:
         headers = request.headers

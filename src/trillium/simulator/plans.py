@@ -86,5 +86,3 @@ class Plan:
     """What it will be called there once all steps are done."""
     whole: bool = True
     """Whether the steps send a whole response, be it a wrong one."""
-    metered: bool = False
-    """Whether it holds a place of the quota of concurrent requests."""

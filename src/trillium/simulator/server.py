@@ -33,6 +33,8 @@ from trillium.simulator.words import SimulatedRequest
 RECEIVE_BYTES: Final = 65_536
 FLUSH_BYTES: Final = 65_536
 """Events that nothing waits between go out in one write, up to about so much."""
+AHEAD_BYTES: Final = 1 << 20
+"""How much of further requests is taken in while an answer waits."""
 LINGER_NOT: Final = struct.pack("ii", 1, 0)
 """`struct linger` on, 0 s: closing resets the connection (socket(7))."""
 
@@ -178,6 +180,8 @@ class _Connection:
     _simulator: Simulator
     _stream: trio.SocketStream
     _http: h11.Connection = attrs.field(factory=lambda: h11.Connection(h11.SERVER), init=False)
+    _ahead: int = attrs.field(default=0, init=False)
+    """How much came while the answer under way waited."""
 
     async def run(self) -> None:
         """Answer requests until either side closes."""
@@ -230,6 +234,7 @@ class _Connection:
 
     async def _answer(self, request: SimulatedRequest) -> None:
         """Carry out the plan of a request, and tell how that ended."""
+        self._ahead = 0
         plan = self._simulator.plan(request, trio.current_time())
         delivery = _Delivery(plan=plan, due=trio.current_time())
         ending = Ending.STOPPED
@@ -315,8 +320,9 @@ class _Connection:
                 if not data:
                     raise _ClientGoneError
                 self._http.receive_data(bytes(data))
-                if len(self._http.trailing_data[0]) > MAX_BODY_BYTES:
-                    await trio.sleep_forever()  # enough was sent ahead: read no more of it
+                self._ahead += len(data)
+                if self._ahead > AHEAD_BYTES:
+                    await trio.sleep_forever()  # until due: the rest stays with the client
 
     async def _flush(self, delivery: _Delivery) -> None:
         if delivery.out:

@@ -384,7 +384,7 @@ class Names(trio.abc.HostnameResolver):
         self.known = known
         self.asked = 0
 
-    async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):  # noqa: A002
+    async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):  # noqa: A002, PLR0917
         self.asked += 1
         await trio.lowlevel.checkpoint()
         known = self.known[host.decode() if isinstance(host, bytes) else host]
@@ -467,15 +467,13 @@ async def test_a_certificate_of_another_authority_is_refused(transport):
 
 
 async def test_a_server_without_tls_is_no_tls(transport):
-    async with serving(always(answer(b"hi"), close=True)) as server:
+    async def plain(connection):
+        await connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-        async def plain(connection):
-            await connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-
-        async with serving(plain) as server:
-            error = await error_of(transport, server.target(scheme="https"))
-        assert isinstance(error, ConnectionBrokenError)
-        assert error.attempts == 0
+    async with serving(plain) as server:
+        error = await error_of(transport, server.target(scheme="https"))
+    assert isinstance(error, ConnectionBrokenError)
+    assert error.attempts == 0
 
 
 # ------------------------------------------------------------------- many, and cancellation

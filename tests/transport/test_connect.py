@@ -22,7 +22,7 @@ class Names(trio.abc.HostnameResolver):
         self.answer = [(socket.AF_INET, ("192.0.2.1", 80))]
         self.delay_s = 1.0
 
-    async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):  # noqa: A002
+    async def getaddrinfo(self, host, port, family=0, type=0, proto=0, flags=0):  # noqa: A002, PLR0917
         self.asked += 1
         await trio.sleep(self.delay_s)
         if isinstance(self.answer, Exception):
@@ -159,7 +159,9 @@ def test_a_silent_address_holds_the_next_one_back_for_a_moment_only(monkeypatch)
 
     async def connect_to(address):
         times.append(trio.current_time() - start)
-        return await (trio.sleep_forever() if address is silent else real(address))
+        if address is silent:
+            await trio.sleep_forever()
+        return await real(address)
 
     async def main():
         nonlocal start

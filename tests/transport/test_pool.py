@@ -1,4 +1,4 @@
-"""The pool: what is kept, what is noticed, what is sent again, and that it costs nothing to grow."""
+"""The pool: what is kept, what is noticed, and what is sent again."""
 
 from __future__ import annotations
 
@@ -251,28 +251,25 @@ async def test_closing_the_pool_breaks_what_is_in_flight():
     assert pool.open_connections == 0
 
 
-async def test_a_server_that_answers_before_it_has_read_is_heard(pool):
-    """RFC 9112, 9.5: such as 413, and closes."""
+async def test_a_server_that_does_not_read_the_whole_has_not_seen_it(pool):
+    """RFC 9112, 9.5: such as one that answers 413 at once, and is gone."""
 
     async def handler(connection):
         await connection.stream.receive_some(10)
         await connection.send(answer(b"too long", status=b"413 Content Too Large"))
-        connection.stream.socket.shutdown(trio.socket.SHUT_RDWR)
-        with trio.move_on_after(5):
-            while await connection.stream.receive_some():
-                pass
+        await connection.reset()
 
     async with serving(handler) as server:
         try:
             exchange = await pool.send(server.target(), b"x" * 30_000_000)
         except ConnectionBrokenError as error:
-            # The kernel may drop the answer when it resets; then at least nobody waits for ever.
-            assert (error.attempts, error.abandoned) == (1, 0)
+            # A kernel may drop with the reset what had come before it.
+            seen = (error.attempts, error.abandoned)
         else:
-            assert exchange.status == 413
-            assert await exchange.read(100) == b"too long"
+            seen = exchange.status
             await exchange.aclose()
-        assert pool.idle_connections == 0
+        assert seen in (413, (1, 0))
+        assert pool.open_connections == 0
 
 
 async def test_a_scheme_that_is_not_http_is_refused(pool):
@@ -338,6 +335,83 @@ async def test_a_body_that_ends_with_the_connection_needs_the_server_s_word_for_
                 await exchange.read(100)
             assert caught.value.kind is ErrorKind.TRUNCATED
         await exchange.aclose()
+        await pool.aclose()
+
+
+@pytest.mark.parametrize("last_words", [b"", b"HTTP/1.1 408 Request Timeout\r\n\r\n"])
+def test_a_tls_connection_idle_for_long_is_looked_at_before_it_is_used(tls, last_words):
+    async def main():
+        pool = Pool(ssl_context=tls[0])
+        handler = closing_after(1, answer_first=last_words)
+        async with serving(handler, ssl_context=tls[1]) as server:
+            target = server.target()
+            assert await read(pool, target) == (1, b"0")
+            await trio.sleep(2)
+            assert await read(pool, target) == (1, b"1")
+            await pool.aclose()
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+async def test_tls_has_something_of_its_own_to_say_to_an_idle_connection(tls):
+    """Session tickets may come at any time (RFC 8446, 4.6.1): they are no answer.
+
+    trio's own server holds them back until it first sends, so this one is made by hand.
+    """
+    told, go_on = trio.Event(), trio.Event()
+
+    async def handler(connection):
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        server_side = tls[1].wrap_bio(incoming, outgoing, server_side=True)
+        while True:
+            try:
+                server_side.do_handshake()
+            except ssl.SSLWantReadError:
+                if outgoing.pending:
+                    await connection.send(outgoing.read())
+                incoming.write(await connection.stream.receive_some())
+            else:
+                break
+        await connection.send(outgoing.read())
+        told.set()
+        await go_on.wait()
+        server_side.write(b"unasked")
+        await connection.send(outgoing.read())
+        await connection.stream.receive_some()
+
+    pool = Pool(ssl_context=tls[0])
+    async with serving(handler) as server:
+        origin, _ = pool._route(server.target(scheme="https"))
+        connection = await pool._connect(origin)
+        await told.wait()
+        await wait_all_tasks_blocked()
+        assert connection.stream.is_quiet()
+        assert connection.stream.is_quiet()
+        go_on.set()
+        await wait_all_tasks_blocked()
+        assert not connection.stream.is_quiet()
+        await pool.aclose()
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR", None])
+async def test_authorities_are_found_as_httpx_finds_them(monkeypatch, tmp_path, variable):
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    if variable:
+        place = tmp_path / "ca.pem" if variable == "SSL_CERT_FILE" else tmp_path
+        monkeypatch.setenv(variable, str(place))
+    pool = Pool()
+    async with serving(always(answer(b"hi")), ssl_context=context) as server:
+        if variable == "SSL_CERT_FILE":
+            assert await read(pool, server.target()) == (1, b"hi")
+        else:
+            # The directory has no hashed names, and certifi does not know this authority.
+            with pytest.raises(ConnectionBrokenError, match="certificate"):
+                await read(pool, server.target())
         await pool.aclose()
 
 

@@ -9,7 +9,7 @@ async with httpx.AsyncClient(transport=trillium.httpx_transport()) as client:
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import Any, Final, TypeVar, final
 
 import httpx
@@ -89,14 +89,19 @@ class PoolTransport(httpx.AsyncBaseTransport):
             raise httpx.LocalProtocolError(
                 "the request's body is not asynchronous", request=request
             )
-        async for piece in stream:
-            pieces.append(piece)
-            size += len(piece)
-            if size > self._max_body_bytes:
-                raise httpx.LocalProtocolError(
-                    f"the request's body passes the bound of {self._max_body_bytes:,} bytes",
-                    request=request,
-                )
+        iterator = aiter(stream)
+        try:
+            async for piece in iterator:
+                pieces.append(piece)
+                size += len(piece)
+                if size > self._max_body_bytes:
+                    raise httpx.LocalProtocolError(
+                        f"the request's body passes the bound of {self._max_body_bytes:,} bytes",
+                        request=request,
+                    )
+        finally:
+            if isinstance(iterator, AsyncGenerator):
+                await iterator.aclose()
         return b"".join(pieces)
 
     async def _send(self, request: httpx.Request, body: bytes) -> PooledExchange:

@@ -56,7 +56,10 @@ class TcpStream:
         # 0.2 µs, so that a request that was cancelled already is not sent, and paid for.
         await trio.lowlevel.checkpoint_if_cancelled()
         sock = self._sock
-        sent = self.send_nowait(data)
+        try:
+            sent = sock.send(data)
+        except BlockingIOError:
+            sent = 0
         if sent == len(data):
             return
         with memoryview(data) as view:

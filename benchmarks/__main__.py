@@ -75,7 +75,7 @@ def main() -> None:
         answer: Answer = importlib.import_module(f"benchmarks.bench_{question}").run(plan)
         _print(answer)
         marks += answer.marks
-        save(answer, machine, {"effort": options.effort, "rounds": plan.rounds}, out)
+        save(answer, machine, out)
     page = write_page(out)
     sys.stdout.write("\n== Marks\n")
     for mark in marks:

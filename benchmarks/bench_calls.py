@@ -38,6 +38,7 @@ def run(plan: Plan) -> Answer:
         results[case.name] = measure(case, plan, names)
     return Answer(
         question="calls",
+        rounds=plan.rounds,
         title="What a plain call costs",
         note=NOTE,
         tables=[cost_table(case, results[case.name]) for case in cases],

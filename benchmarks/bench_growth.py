@@ -40,8 +40,9 @@ def run(plan: Plan) -> Answer:
         by_connections[connections] = measure(case, plan, NAMES)
     return Answer(
         question="growth",
+        rounds=plan.rounds,
         title="Whether the cost per request stays flat",
-        note=f"{plan.rounds} rounds for each point.\nWith latency and few connections the client"
+        note="With latency and few connections the client"
         " is idle most of the time, and wakes up for single answers: a request costs more then.",
         tables=[
             _table("Number of requests, 100 in flight", "requests", by_count),

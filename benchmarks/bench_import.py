@@ -20,6 +20,8 @@ NOTHING: Final = "python alone"
 BASE: Final = "trio, attrs, msgspec, httptools"
 IMPORT: Final = "trillium"
 HELP: Final = "trillium --help"
+ROUNDS: Final = 10
+QUICK_ROUNDS: Final = 2
 RIVALS: Final = {
     "aiohttp": "import aiohttp",
     "httpx": "import httpx",
@@ -68,7 +70,7 @@ def run(plan: Plan) -> Answer:
     """Run each command in interleaved rounds, after one that fills the caches."""
     commands = _commands()
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
-    rounds = plan.rounds if plan.quick else max(plan.rounds, 10)
+    rounds = QUICK_ROUNDS if plan.quick else max(plan.rounds, ROUNDS)
     for index in range(rounds + 1):
         for name, command in commands.items():
             measured = _run_ms(command)
@@ -98,8 +100,9 @@ def run(plan: Plan) -> Answer:
         )
     return Answer(
         question="import",
+        rounds=rounds,
         title="What importing and starting cost",
-        note=f"Fresh processes, {rounds} rounds; the interpreter's own start is part of each.\n"
+        note="Fresh processes; the interpreter's own start is part of each.\n"
         "The ratio is to the packages that the library stands on, imported alone.",
         tables=[
             Table(

@@ -47,6 +47,7 @@ def run(plan: Plan) -> Answer:
         results[size] = measure(case, once, QUICK if plan.quick else names)
     return Answer(
         question="memory",
+        rounds=1,
         title="How much memory a whole job needs",
         note=NOTE,
         tables=[_table(results)],

@@ -47,8 +47,8 @@ ENTRANTS: Final[Mapping[str, Entrant]] = {
         label="aiohttp, semaphore, gather", call_us=250, event_us=15, has_job=True
     ),
     "aiohttp_uvloop": Entrant(label="the same on uvloop", call_us=200, event_us=15, has_job=True),
-    "httpx_trio": Entrant(label="httpx on trio", call_us=2200, event_us=50, growth=5),
-    "httpx_asyncio": Entrant(label="httpx on asyncio", call_us=3000, event_us=50, growth=5),
+    "httpx_trio": Entrant(label="httpx on trio", call_us=2200, event_us=50, growth=0.5),
+    "httpx_asyncio": Entrant(label="httpx on asyncio", call_us=3000, event_us=50, growth=0.5),
     "openai_sdk": Entrant(
         label="openai-python", call_us=3000, event_us=200, growth=1, has_job=True
     ),

@@ -28,8 +28,8 @@ def draw_bars(figure: Mapping[str, Any], path: Path) -> None:
     axes.barh(labels, middles, xerr=errors, color=colours, capsize=2)
     axes.set_xscale("log")
     for position, (middle, high) in enumerate(zip(middles, highs, strict=True)):
-        axes.text(high * 1.05, position, f"{middle:,.3g}", va="center", fontsize=9)
-    axes.set_xlim(right=max(highs) * 2)
+        axes.text(high * 1.05, position, _figures(middle), va="center", fontsize=9)
+    axes.set_xlim(left=min(lows) / 3, right=max(highs) * 2)
     axes.set_xlabel(figure["axis"] + " (logarithmic; shorter is better)")
     axes.set_title(figure["title"], fontsize=11)
     axes.spines[["top", "right"]].set_visible(False)
@@ -37,8 +37,12 @@ def draw_bars(figure: Mapping[str, Any], path: Path) -> None:
     plt.close(drawing)
 
 
+def _figures(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def draw_lines(figure: Mapping[str, Any], path: Path) -> None:
-    """Draw one line a client; both axes logarithmic in x, from zero in y."""
+    """Draw one line a client; the x axis is logarithmic, the y axis begins at zero."""
     drawing, axes = plt.subplots(figsize=(8, 4), layout="constrained")
     for label, points in figure["lines"].items():
         if not points:

@@ -82,6 +82,7 @@ class Answer:
 
     question: str
     title: str
+    rounds: int
     tables: Sequence[Table]
     note: str = ""
     marks: Sequence[Mark] = ()
@@ -154,10 +155,10 @@ def raw(results: Mapping[str, Series]) -> dict[str, Any]:
     return {name: attrs.asdict(series) for name, series in results.items()}
 
 
-def save(answer: Answer, machine: Mapping[str, Any], plan: Mapping[str, Any], out: Path) -> None:
+def save(answer: Answer, machine: Mapping[str, Any], out: Path) -> None:
     """Write the JSON file of one question."""
     out.mkdir(parents=True, exist_ok=True)
-    record = {"machine": machine, "plan": plan, **attrs.asdict(answer)}
+    record = {"machine": machine, **attrs.asdict(answer)}
     # NaN is no JSON.
     text = json.dumps(_without_nan(record), indent=1, ensure_ascii=False)
     (out / f"{answer.question}.json").write_text(text + "\n")
@@ -221,9 +222,10 @@ def _machine_text(answer: Mapping[str, Any]) -> str:
 
 
 def _answer_parts(answer: Mapping[str, Any], out: Path) -> list[str]:
-    machine, plan = answer["machine"], answer["plan"]
+    machine = answer["machine"]
+    rounds = "1 round" if answer["rounds"] == 1 else f"{answer['rounds']} rounds"
     parts = [f"## {answer['title']}\n"]
-    parts.append(f"{plan['rounds']} rounds on {machine['day']}, at commit {machine['commit']}.\n")
+    parts.append(f"{rounds} on {machine['day']}, at commit {machine['commit']}.\n")
     if answer["note"]:
         parts.append(answer["note"] + "\n")
     for table in answer["tables"]:

@@ -18,7 +18,7 @@ from benchmarks.work import MODEL, Meter, Work, prompt_text, read_input
 
 
 def _strategy(work: Work) -> Any:
-    kwargs: dict[str, Any] = {}
+    kwargs: dict[str, Any] = {"timeout": None, "max_retries": 0}
     if work.ca_file:
         kwargs["http_client"] = httpx2.AsyncClient(
             verify=work.ca_file,

@@ -1,7 +1,7 @@
 """openai-python: its asynchronous client, a semaphore and gather.
 
-Its pool is given as many kept connections as there are requests in flight; by default it would
-close all but 100 of them.
+Its pool may open as many connections as there are requests in flight, and keeps 100 idle ones,
+its default: keeping 1,000 cost half as much again (10.0 ms instead of 6.3 ms at 1,000 in flight).
 """
 
 import asyncio
@@ -15,14 +15,22 @@ import openai
 
 from benchmarks.work import MODEL, Meter, Work, delay_us, prompt_text, read_input
 
+KEPT_CONNECTIONS = 100
+
 
 def _client(work: Work) -> openai.AsyncOpenAI:
     context = ssl.create_default_context(cafile=work.ca_file) if work.ca_file else True
     limits = httpx2.Limits(
-        max_connections=work.concurrency, max_keepalive_connections=work.concurrency
+        max_connections=work.concurrency, max_keepalive_connections=KEPT_CONNECTIONS
     )
     http_client = openai.DefaultAsyncHttpxClient(limits=limits, verify=context, trust_env=False)
-    return openai.AsyncOpenAI(api_key="x", base_url=work.base_url, http_client=http_client)
+    return openai.AsyncOpenAI(
+        api_key="x",
+        base_url=work.base_url,
+        http_client=http_client,
+        timeout=None,
+        max_retries=0,  # a retry would be work that the others do not do
+    )
 
 
 def _messages(prompt: str) -> Any:

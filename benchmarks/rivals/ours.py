@@ -30,7 +30,7 @@ def calls(work: Work, meter: Meter) -> dict[int, str]:
     texts: dict[int, str] = {}
 
     async def main() -> None:
-        async with trillium.open_client(base_url=work.base_url, key="x", model=MODEL) as client:
+        async with trillium.open_client(MODEL, base_url=work.base_url, key="x") as client:
 
             async def each(numbers: Iterable[int]) -> None:
                 requests = _requests(numbers)
@@ -57,7 +57,7 @@ def streams(work: Work, meter: Meter) -> dict[int, str]:
 
     async def main() -> None:
         limiter = trio.CapacityLimiter(work.concurrency)
-        async with trillium.open_client(base_url=work.base_url, key="x", model=MODEL) as client:
+        async with trillium.open_client(MODEL, base_url=work.base_url, key="x") as client:
 
             async def one(number: int, request: trillium.Request) -> None:
                 parts: list[str] = []

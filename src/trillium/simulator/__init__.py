@@ -63,8 +63,13 @@ __all__ = [
     "serve",
 ]
 
-for _name in __all__:
-    # Tracebacks and docs show the public path.
-    if hasattr(_public := globals()[_name], "__module__"):
-        _public.__module__ = __name__
-del _name, _public
+
+def _show_public_path() -> None:
+    """Let tracebacks, docs and pickles name this module, whatever file a thing stands in."""
+    for name in __all__:
+        public = globals()[name]
+        if hasattr(public, "__module__"):
+            public.__module__ = __name__
+
+
+_show_public_path()

@@ -257,7 +257,7 @@ class Simulator:
         if fault is FaultKind.RATE_LIMITED:
             excess = responses.simulated_excess(settings.faults.retry_after_s)
             return responses.throttled(case, excess, states, outcome=FAULT + fault.value)
-        if fault in STATUS_FAULTS:
+        if fault is not None and fault in STATUS_FAULTS:
             return responses.failed(case, fault, states)
         serving = Serving(
             face=case.face,

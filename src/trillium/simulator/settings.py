@@ -192,11 +192,15 @@ class Faults:
     drip_s: float = attrs.field(default=60.0, validator=check_seconds)
     """How long a `drip` fault takes over an answer, in seconds."""
 
-    _befalling: tuple[tuple[FaultKind, float], ...] = attrs.field(init=False, repr=False, eq=False)
-
-    @_befalling.default
-    def _those_that_happen(self) -> tuple[tuple[FaultKind, float], ...]:
-        return tuple((kind, rate) for kind in FaultKind if (rate := self.rate(kind)))
+    _befalling: tuple[tuple[FaultKind, float], ...] = attrs.field(
+        default=attrs.Factory(
+            lambda self: tuple((kind, rate) for kind in FaultKind if (rate := self.rate(kind))),
+            takes_self=True,
+        ),
+        init=False,
+        repr=False,
+        eq=False,
+    )
 
     def __attrs_post_init__(self) -> None:
         total = math.fsum(self.rate(kind) for kind in FaultKind)

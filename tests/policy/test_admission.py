@@ -288,6 +288,24 @@ def test_tickets_of_one_age_go_as_they_were_requested() -> None:
     assert all_ready(machine) == tickets
 
 
+@pytest.mark.parametrize("queue", ["a", "b"])
+def test_of_one_age_what_waits_goes_before_what_is_requested(queue: str) -> None:
+    machine, permit = Admission(), Bound(0)
+    waiting = Ticket(age=1, queue="a", permits=(permit,))
+    newcomer = Ticket(age=1, queue=queue, permits=(permit,))
+    assert machine.request(waiting) is False
+    permit.total_tokens = 1
+    assert machine.request(newcomer) is False
+    assert machine.ready() is waiting
+
+
+def test_of_one_age_and_queue_a_blocked_head_goes_first_too() -> None:
+    machine, scarce, plenty = Admission(), Bound(0), Bound(1)
+    assert machine.request(Ticket(age=1, queue="a", permits=(scarce,))) is False
+    assert machine.request(Ticket(age=1, queue="a", permits=(plenty,))) is False
+    assert machine.ready() is None
+
+
 def test_a_ticket_that_was_withdrawn_and_requested_again_waits_once() -> None:
     machine, permit = Admission(), Bound(0)
     first, second, third = tickets_of(machine, 3, permit)

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar, final
 import trio
 
 from trillium._batch.run import Batch, BatchOptions
-from trillium._call.admission import Gate
 from trillium._call.call import Call
 from trillium._call.nurseries import open_private_nursery
-from trillium._call.route import Route, Station, open_station
+from trillium._call.route import Route
+from trillium._call.routes import Routes
 from trillium._call.stream import CompletionStream
 from trillium._call.verify import Verification, verify
 from trillium._policy.deadlines import DeadlineTerms
@@ -132,26 +132,27 @@ class Client:
         observer: Observer | None,
         seed: int,
     ) -> None:
-        self._endpoint = endpoint
-        self._default_model = default_model
-        self._concurrency = concurrency
+        self._routes = Routes(
+            endpoint=endpoint,
+            default_model=default_model,
+            open_transport=self._open_transport,
+            retry_policy=retry,
+            concurrency=concurrency,
+            seed=seed,
+        )
         self._timeouts = timeouts
         self._terms = DeadlineTerms(timeouts=timeouts)
-        self._retry = retry
         self._given_transport = transport
         self._ssl_context = ssl_context
         self._observer = observer
-        self._seed = seed
-        self._gate = Gate()
-        self._stations: dict[Endpoint, Station] = {}
-        self._routes: dict[str | Model | None, Route] = {}
         self._state = "new"
         self._block: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._nursery: trio.Nursery | None = None
 
     def __repr__(self) -> str:
-        default = "" if self._default_model is None else f"/{self._default_model}"
-        return f"<trillium.Client {self._endpoint.name}{default}, {self._state}>"
+        routes = self._routes
+        default = "" if routes.default_model is None else f"/{routes.default_model}"
+        return f"<trillium.Client {routes.endpoint.name}{default}, {self._state}>"
 
     # Its lifetime.
 
@@ -188,8 +189,7 @@ class Client:
     async def aclose(self) -> None:
         """Close all connections. Idempotent. What is in flight breaks."""
         self._state = "closed"
-        for station in self._stations.values():
-            await station.transport.aclose()
+        await self._routes.aclose()
 
     def _open(self) -> None:
         try:
@@ -198,7 +198,9 @@ class Client:
             msg = "a client lives in a trio program: trio.run(main)"
             raise UsageError(msg) from None
         if self._state != "new":
-            raise UsageError(f"this client is {self._state}: make another one with open_client(...)")
+            raise UsageError(
+                f"this client is {self._state}: make another one with open_client(...)"
+            )
         self._state = "open"
 
     # What it does.
@@ -272,7 +274,8 @@ class Client:
             check_concurrency(concurrency)
         if deadline_s is not None and not 0 < deadline_s < math.inf:
             raise InvalidRequestError(f"deadline_s is {deadline_s!r}: seconds above 0 are needed")
-        if concurrency is None and self._concurrency is None:
+        bound = self._routes.concurrency
+        if concurrency is None and bound is None:
             concurrency = DEFAULT_CONCURRENCY
 
         def route_of(request: Request) -> Route:
@@ -283,10 +286,7 @@ class Client:
             route_of=route_of,
             options=BatchOptions(
                 concurrency=concurrency,
-                expected_concurrency=min(
-                    concurrency or self._concurrency or DEFAULT_CONCURRENCY,
-                    self._concurrency or concurrency or DEFAULT_CONCURRENCY,
-                ),
+                expected_concurrency=min(n for n in (concurrency, bound) if n is not None),
                 ordered=ordered,
                 timeouts=timeouts or self._timeouts,
                 deadline_s=deadline_s,
@@ -345,7 +345,9 @@ class Client:
         requests = [as_request(prompt) for prompt in prompts]
         for place, request in enumerate(requests):
             if request.model is not None:
-                raise InvalidRequestError(f"prompt {place} names a model itself: leave it to models=")
+                raise InvalidRequestError(
+                    f"prompt {place} names a model itself: leave it to models="
+                )
         named = list(models)
         if len(set(named)) < len(named):
             raise InvalidRequestError("a model stands twice in models=")
@@ -381,15 +383,14 @@ class Client:
         Raises:
             ClientClosedError: The client is not open.
         """
-        named = model is not None or self._default_model is not None
-        route = self._route(model) if named else self._make_route(Model(self._endpoint, ""))
+        named = model is not None or self._routes.default_model is not None
+        self._check_open()
+        route = self._routes.route(model) if named else self._routes.route_without_model()
         return await verify(route, named=named, timeouts=timeouts or self._timeouts)
 
     # How it does it.
 
-    def _call(
-        self, prompt: Prompt, model: str | Model | None, timeouts: Timeouts | None
-    ) -> Call:
+    def _call(self, prompt: Prompt, model: str | Model | None, timeouts: Timeouts | None) -> Call:
         request = as_request(prompt)
         route = self._route(model if request.model is None else request.model)
         return Call(
@@ -405,7 +406,7 @@ class Client:
         try:
             outcome = await call.run_in_turn()
         finally:
-            self._gate.release(call.ticket)
+            self._routes.gate.release(call.ticket)
         if self._observer is not None:
             self._observer.outcome(outcome)
         return outcome
@@ -417,33 +418,8 @@ class Client:
             raise ClientClosedError("the client is closed: make another one with open_client(...)")
 
     def _route(self, model: str | Model | None) -> Route:
-        """Return the route of a model, always the same one."""
         self._check_open()
-        route = self._routes.get(model)
-        if route is None:
-            named = self._named(model)
-            route = self._routes.get(named) or self._make_route(named)
-            self._routes[model] = self._routes[named] = route
-        return route
-
-    def _named(self, model: str | Model | None) -> Model:
-        if isinstance(model, Model):
-            return model
-        name = self._default_model if model is None else model
-        if name is None:
-            msg = 'no model: name one in the request, or open the client with one ("openai/gpt-4.1")'
-            raise InvalidRequestError(msg)
-        return Model(self._endpoint, name)
-
-    def _make_route(self, model: Model) -> Route:
-        station = self._stations.get(model.endpoint)
-        if station is None:
-            station = self._stations[model.endpoint] = open_station(
-                model.endpoint,
-                transport=self._open_transport(model.endpoint),
-                concurrency=self._concurrency,
-            )
-        return Route(station, model.name, self._gate, self._retry, self._seed)
+        return self._routes.route(model)
 
     def _open_transport(self, endpoint: Endpoint) -> Transport:
         if endpoint.name == SIM and endpoint.base_url == SIM_BASE_URL:

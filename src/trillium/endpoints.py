@@ -34,7 +34,9 @@ class Secret:
             raise InvalidRequestError("the key is empty")
         if not text.isascii() or not text.isprintable():
             # The key itself must not be quoted here.
-            raise InvalidRequestError("the key holds characters that no HTTP header may hold: was it copied whole?")
+            raise InvalidRequestError(
+                "the key holds characters that no HTTP header may hold: was it copied whole?"
+            )
         self._text = text
 
     @classmethod
@@ -60,7 +62,9 @@ class Secret:
             text = Path(path).read_text("ascii")
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not plain text"
-            raise InvalidRequestError(f"cannot read the key from {os.fspath(path)!r}: {reason}") from None
+            raise InvalidRequestError(
+                f"cannot read the key from {os.fspath(path)!r}: {reason}"
+            ) from None
         return cls(text)
 
     def reveal(self) -> str:

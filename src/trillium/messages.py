@@ -55,7 +55,9 @@ class ImagePart:
         if (self.url is None) == (self.base64 is None):
             raise InvalidRequestError("an image part takes either url or base64")
         if self.base64 is not None and self.media_type is None:
-            raise InvalidRequestError("an image part with base64 needs its media_type (image/png, ...)")
+            raise InvalidRequestError(
+                "an image part with base64 needs its media_type (image/png, ...)"
+            )
 
     @classmethod
     def from_url(cls, url: str, *, detail: str | None = None) -> ImagePart:
@@ -65,7 +67,9 @@ class ImagePart:
         head, comma, payload = url[5:].partition(",")
         media_type, _, coding = head.partition(";")
         if not comma or coding != "base64" or not media_type:
-            raise InvalidRequestError("an image's data: address must be of the form data:image/png;base64,...")
+            raise InvalidRequestError(
+                "an image's data: address must be of the form data:image/png;base64,..."
+            )
         return cls(base64=payload, media_type=media_type, detail=detail)
 
 
@@ -145,7 +149,9 @@ class Message:
             msg = f"unknown role {self.role!r}: one of {', '.join(sorted(ROLES))}"
             raise InvalidRequestError(msg)
         if (self.role == "tool") != (self.tool_call_id is not None):
-            raise InvalidRequestError("a tool message, and no other, says which call it answers (tool_call_id)")
+            raise InvalidRequestError(
+                "a tool message, and no other, says which call it answers (tool_call_id)"
+            )
 
 
 def system(content: str | Sequence[Part | str]) -> Message:
@@ -260,7 +266,9 @@ class Request:
             if not isinstance(message, Message):
                 msg = f"messages holds Message objects (or is one string), not {type(message).__name__}"
                 raise InvalidRequestError(msg)
-        if self.id is not None and (isinstance(self.id, bool) or not isinstance(self.id, str | int)):
+        if self.id is not None and (
+            isinstance(self.id, bool) or not isinstance(self.id, str | int)
+        ):
             raise InvalidRequestError(f"an id is text or a whole number, not {self.id!r}")
         self._check_sampling()
         if self.extra_body:
@@ -295,7 +303,9 @@ def check_choices(n: object) -> None:
         InvalidRequestError: `n` is given and not 1.
     """
     if n is not None and (isinstance(n, bool) or n != 1):
-        msg = f"n is {n!r}, which multiplies the bill: send the request as often as you want answers"
+        msg = (
+            f"n is {n!r}, which multiplies the bill: send the request as often as you want answers"
+        )
         raise InvalidRequestError(msg)
 
 

@@ -85,17 +85,13 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         base_url="https://generativelanguage.googleapis.com/v1beta/openai",
         key_variable="GEMINI_API_KEY",
     ),
-    "together": Provider(
-        base_url="https://api.together.xyz/v1", key_variable="TOGETHER_API_KEY"
-    ),
+    "together": Provider(base_url="https://api.together.xyz/v1", key_variable="TOGETHER_API_KEY"),
     "cerebras": Provider(
         base_url="https://api.cerebras.ai/v1",
         key_variable="CEREBRAS_API_KEY",
         field_names={"max_tokens": "max_completion_tokens"},
     ),
-    "holysheep": Provider(
-        base_url="https://api.holysheep.ai/v1", key_variable="HOLYSHEEP_API_KEY"
-    ),
+    "holysheep": Provider(base_url="https://api.holysheep.ai/v1", key_variable="HOLYSHEEP_API_KEY"),
     "ollama": Provider(base_url="http://localhost:11434/v1"),
     "vllm": Provider(base_url="http://localhost:8000/v1"),
     SIM: Provider(base_url=SIM_BASE_URL, open_key="sim-key"),

@@ -11,7 +11,6 @@ from trillium._transport.exchange import Exchange, Target
 from trillium._transport.pool import Pool
 from trillium.errors import UsageError
 
-
 LATENCY_S: Final = 0.1
 LATENCY_SPREAD: Final = 0.5
 TOKENS_PER_SECOND: Final = 200.0

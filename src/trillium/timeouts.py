@@ -20,7 +20,9 @@ def _check_seconds(_: object, attribute: attrs.Attribute[float], value: float | 
         msg = f"Timeouts.{attribute.name} is {value!r}: give seconds as a number, or None for no bound"
         raise InvalidRequestError(msg)
     if math.isnan(value) or value <= 0:
-        msg = f"Timeouts.{attribute.name} is {value!r}: seconds must be above 0, or None for no bound"
+        msg = (
+            f"Timeouts.{attribute.name} is {value!r}: seconds must be above 0, or None for no bound"
+        )
         raise InvalidRequestError(msg)
 
 

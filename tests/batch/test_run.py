@@ -215,7 +215,11 @@ def test_a_batch_with_a_stall_timeout_streams_and_retries_what_was_cut(dialect: 
 @pytest.mark.parametrize(
     ("line", "kind", "says"),
     [
-        (Scripted(status=401, text="bad key"), trillium.ErrorKind.AUTHENTICATION, "refused the key"),
+        (
+            Scripted(status=401, text="bad key"),
+            trillium.ErrorKind.AUTHENTICATION,
+            "refused the key",
+        ),
         (
             Scripted(
                 status=429,
@@ -342,9 +346,7 @@ def test_what_backs_off_holds_no_place_that_another_could_use() -> None:
     """One slot, one request that is asked to come back in a minute: the others go on."""
 
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
-        provider.script(
-            [Scripted(status=429, headers={"retry-after": "60"})], prompt="prompt 0"
-        )
+        provider.script([Scripted(status=429, headers={"retry-after": "60"})], prompt="prompt 0")
         order = []
         async with client.batch(prompts(30), concurrency=1) as batch:
             async for outcome in batch:
@@ -429,9 +431,9 @@ async def test_cancelled_at_any_checkpoint_leaves_the_client_usable() -> None:
                 [o async for o in batch]
 
         async def after_each() -> None:
-            (station,) = client._stations.values()
+            (station,) = client._routes.stations
             assert station.limiter.borrowed_tokens == 0
-            assert client._gate.queues.waiting == 0
+            assert client._routes.gate.queues.waiting == 0
 
         await client.complete("hello")
         count = await cancel_at_every_checkpoint(operation, after_each)

@@ -147,9 +147,7 @@ class Attempt:
         if isinstance(found, Fault):
             return self._told(found)
         self._exchange = found
-        self._stream = AnswerStream(
-            self.route.station.dialect, found.headers.get(b"content-type")
-        )
+        self._stream = AnswerStream(self.route.station.dialect, found.headers.get(b"content-type"))
         return None
 
     async def _receive(self) -> Chunk | Answer | Fault | None:
@@ -160,6 +158,10 @@ class Attempt:
             try:
                 data = await self._exchange.receive()
             except RequestError as error:
+                # The answer may be whole, though its connection broke after it.
+                answer = self._stream.close()
+                if isinstance(answer, Answer):
+                    return answer
                 return self._told(_fault_of(error, billed=True))
             if data:
                 found = self._stream.feed(data)

@@ -11,8 +11,8 @@ import trio
 
 from trillium._call.admission import Gate
 from trillium._policy.admission import Permit, Ticket
-from trillium._policy.retry_policy import RetryPolicy
 from trillium._policy.retry_budget import RetryBudget
+from trillium._policy.retry_policy import RetryPolicy
 from trillium._transport.exchange import Target, Transport
 from trillium._wire.dialect import Dialect, dialect_named
 from trillium.endpoints import Endpoint, Model
@@ -31,7 +31,9 @@ class Station:
     retry_budget: RetryBudget
     _targets: dict[tuple[str, str, str], Target] = attrs.field(factory=dict, init=False, repr=False)
 
-    def target(self, path: str, *, method: str = "POST", accept: str = "application/json") -> Target:
+    def target(
+        self, path: str, *, method: str = "POST", accept: str = "application/json"
+    ) -> Target:
         """Return the target of a path below the base URL, always the same one."""
         key = (method, path, accept)
         target = self._targets.get(key)
@@ -60,9 +62,7 @@ class Station:
         )
 
 
-def open_station(
-    endpoint: Endpoint, *, transport: Transport, concurrency: int | None
-) -> Station:
+def open_station(endpoint: Endpoint, *, transport: Transport, concurrency: int | None) -> Station:
     """Return a new station.
 
     Raises:

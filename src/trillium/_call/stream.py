@@ -8,7 +8,7 @@ from typing import Self, final
 import trio
 
 from trillium._call.call import Call
-from trillium.completions import Answer, Chunk, Completion, Failure, Outcome
+from trillium.completions import Answer, Chunk, Completion, Failure, Outcome, ToolCallDelta
 from trillium.errors import UsageError
 
 
@@ -41,8 +41,10 @@ class CompletionStream:
             raise
         if isinstance(found, Chunk):
             self._first = found
-        else:
-            self._end(found)
+            return self
+        if isinstance(found, Answer):
+            self._first = _as_chunk(found)
+        self._end(found)
         return self
 
     async def __aexit__(
@@ -68,7 +70,9 @@ class CompletionStream:
             UsageError: The stream is not open.
         """
         if not self._entered or self._left:
-            raise UsageError("a stream is read in its block: async with client.stream(...) as stream")
+            raise UsageError(
+                "a stream is read in its block: async with client.stream(...) as stream"
+            )
         if self._first is not None:
             await trio.lowlevel.checkpoint_if_cancelled()
             chunk, self._first = self._first, None
@@ -116,3 +120,15 @@ class CompletionStream:
 
     def _release(self) -> None:
         self._call.route.gate.release(self._call.ticket)
+
+
+def _as_chunk(answer: Answer) -> Chunk | None:
+    """Return a whole answer, which came in the place of a stream, as one chunk."""
+    calls = tuple(
+        ToolCallDelta(index=index, id=call.id, name=call.name, arguments=call.arguments)
+        for index, call in enumerate(answer.tool_calls)
+    )
+    chunk = Chunk(
+        text=answer.text, reasoning=answer.reasoning, refusal=answer.refusal, tool_calls=calls
+    )
+    return None if chunk == Chunk() else chunk

@@ -136,9 +136,7 @@ async def _get(route: Route, path: str) -> bytes | Fault:
         return Fault(kind=error.kind, message=_redact(route, error.message))
     if exchange.status == 200:
         return body
-    fault = station.dialect.fault(
-        exchange.status, exchange.headers, body, now_unix=time.time()
-    )
+    fault = station.dialect.fault(exchange.status, exchange.headers, body, now_unix=time.time())
     return attrs.evolve(fault, message=_redact(route, fault.message))
 
 
@@ -158,8 +156,10 @@ async def _pay(route: Route, timeouts: Timeouts) -> Fault | None:
         route.gate.release(call.ticket)
     if isinstance(outcome, Completion):
         return None
-    return outcome.faults[-1] if outcome.faults else Fault(
-        kind=outcome.error.kind, message=outcome.error.message
+    return (
+        outcome.faults[-1]
+        if outcome.faults
+        else Fault(kind=outcome.error.kind, message=outcome.error.message)
     )
 
 

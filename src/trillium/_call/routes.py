@@ -1,0 +1,79 @@
+"""The routes that one client has opened so far, and how a model's name becomes one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import final
+
+import attrs
+
+from trillium._call.admission import Gate
+from trillium._call.route import Route, Station, open_station
+from trillium._policy.retry_policy import RetryPolicy
+from trillium._transport.exchange import Transport
+from trillium.endpoints import Endpoint, Model
+from trillium.errors import InvalidRequestError
+
+
+@final
+@attrs.define(eq=False, kw_only=True)
+class Routes:
+    """Endpoints are opened on demand, one station each; a model has one route."""
+
+    endpoint: Endpoint
+    """Where a model goes that is named by a `str`."""
+    default_model: str | None
+    open_transport: Callable[[Endpoint], Transport]
+    gate: Gate = attrs.field(factory=Gate)
+    retry_policy: RetryPolicy
+    concurrency: int | None
+    """Of each endpoint; None is no bound."""
+    seed: int
+    _stations: dict[Endpoint, Station] = attrs.field(factory=dict, init=False)
+    _routes: dict[str | Model | None, Route] = attrs.field(factory=dict, init=False)
+
+    @property
+    def stations(self) -> list[Station]:
+        """The endpoints that have been opened."""
+        return list(self._stations.values())
+
+    def route(self, model: str | Model | None) -> Route:
+        """Return the route of a model, always the same one; None is the default model.
+
+        Raises:
+            InvalidRequestError: There is no default model, or its dialect is not known.
+        """
+        route = self._routes.get(model)
+        if route is None:
+            named = self._named(model)
+            route = self._routes.get(named) or self._open(named)
+            self._routes[model] = self._routes[named] = route
+        return route
+
+    def route_without_model(self) -> Route:
+        """Return a route to the endpoint itself, for questions that are about no model."""
+        return self._open(Model(self.endpoint, ""))
+
+    async def aclose(self) -> None:
+        """Close the connections of all endpoints. What is in flight breaks."""
+        for station in self._stations.values():
+            await station.transport.aclose()
+
+    def _named(self, model: str | Model | None) -> Model:
+        if isinstance(model, Model):
+            return model
+        name = self.default_model if model is None else model
+        if name is None:
+            msg = 'no model: name one in the request, or open the client with "provider/model"'
+            raise InvalidRequestError(msg)
+        return Model(self.endpoint, name)
+
+    def _open(self, model: Model) -> Route:
+        station = self._stations.get(model.endpoint)
+        if station is None:
+            station = self._stations[model.endpoint] = open_station(
+                model.endpoint,
+                transport=self.open_transport(model.endpoint),
+                concurrency=self.concurrency,
+            )
+        return Route(station, model.name, self.gate, self.retry_policy, self.seed)

@@ -1,0 +1,209 @@
+"""`_call/stream.py`: what the user of a stream sees."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+import trillium
+from tests.checkpoints import cancel_at_every_checkpoint
+from tests.virtual import run_simulated
+from trillium import ErrorKind, Timeouts
+from trillium.simulator import (
+    FaultKind,
+    Scripted,
+    ScriptedToolCall,
+    SimulatedProvider,
+    SimulatorSettings,
+    open_simulator,
+)
+
+DIALECTS = pytest.mark.parametrize("dialect", ["openai-chat", "anthropic"])
+PACED = SimulatorSettings(latency_s=1.0, tokens_per_second=10)
+
+
+@DIALECTS
+def test_chunks_add_up_to_the_completion(dialect: str) -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        texts = []
+        async with client.stream("Why?") as stream:
+            assert trio.current_time() == pytest.approx(1.0)
+            async for chunk in stream:
+                texts.append(chunk.text)
+        completion = stream.completion
+        assert "".join(texts) == completion.text
+        assert len(texts) > 20
+        assert completion.first_token_s == pytest.approx(1.0)
+        assert completion.latency_s == pytest.approx(1.0 + 31 / 10)
+        assert completion.usage is not None
+        assert completion.usage.output_tokens == 32
+
+    run_simulated(main, settings=PACED, dialect=dialect)
+
+
+@DIALECTS
+def test_tool_calls_and_reasoning_are_streamed(dialect: str) -> None:
+    line = Scripted(
+        reasoning="let me see",
+        tool_calls=(ScriptedToolCall("look_up", {"word": "sky"}), ScriptedToolCall("stop")),
+    )
+
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        provider.script([line])
+        arguments = ["", ""]
+        reasoning = ""
+        async with client.stream(
+            trillium.Request("Why?", tools=[trillium.Tool(name="look_up")])
+        ) as stream:
+            async for chunk in stream:
+                reasoning += chunk.reasoning
+                for delta in chunk.tool_calls:
+                    arguments[delta.index] += delta.arguments
+        completion = stream.completion
+        assert reasoning == completion.reasoning == "let me see"
+        assert [call.name for call in completion.tool_calls] == ["look_up", "stop"]
+        assert [call.arguments or "{}" for call in completion.tool_calls] == [
+            text or "{}" for text in arguments
+        ]
+        assert completion.finish_reason is trillium.FinishReason.TOOL_CALLS
+
+    run_simulated(main, settings=PACED, dialect=dialect)
+
+
+@DIALECTS
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (FaultKind.CUT, ErrorKind.TRUNCATED),
+        (FaultKind.STREAM_ERROR, ErrorKind.OVERLOADED),
+        (FaultKind.NO_END, ErrorKind.TRUNCATED),
+        (FaultKind.STALL, ErrorKind.STALL_TIMEOUT),
+    ],
+)
+def test_what_breaks_after_the_first_chunk_is_raised_with_the_partial_text(
+    dialect: str, fault: FaultKind, kind: ErrorKind
+) -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        provider.script([fault])
+        text = ""
+        with pytest.raises(trillium.RequestError) as caught:
+            async with client.stream("Why?", timeouts=Timeouts(stall_s=30)) as stream:
+                async for chunk in stream:
+                    text += chunk.text
+        error = caught.value
+        assert error.kind in (kind, ErrorKind.SERVER_ERROR)
+        assert text
+        assert error.partial_text == text
+        assert (error.attempts, error.abandoned) == (1, 1)
+        with pytest.raises(trillium.UsageError):
+            _ = stream.completion
+        assert provider.ledger.received == 1
+        assert (await client.complete("still there?")).success
+
+    run_simulated(main, settings=PACED, dialect=dialect)
+
+
+def test_a_whole_answer_in_json_where_a_stream_was_asked_is_taken() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        provider.script([FaultKind.JSON_FOR_STREAM])
+        async with client.stream("Why?") as stream:
+            chunks = [chunk async for chunk in stream]
+        assert [chunk.text for chunk in chunks] == [stream.completion.text]
+        assert stream.completion.attempts == 1
+
+    run_simulated(main)
+
+
+def test_an_error_in_json_where_a_stream_was_asked_is_an_error() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        provider.script(
+            [Scripted(body={"error": {"message": "no", "code": "context_length_exceeded"}})]
+        )
+        with pytest.raises(trillium.StatusError):
+            async with client.stream("Why?"):
+                pass
+
+    run_simulated(main)
+
+
+def test_leaving_early_closes_the_connection_and_gives_the_turn_back() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        async with client.stream("Why?") as stream:
+            async for _ in stream:
+                break
+        await trio.testing.wait_all_tasks_blocked()
+        assert provider.ledger.count("abandoned") == 1
+        assert (await client.complete("still there?")).success
+
+    run_simulated(main, settings=PACED, concurrency=1)
+
+
+def test_a_connection_is_used_again_after_a_stream() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        for _ in range(3):
+            async with client.stream("Why?") as stream:
+                await stream.read()
+        (station,) = client._routes.stations
+        assert station.transport.open_connections == 1  # type: ignore[attr-defined]  # a Pool
+
+    run_simulated(main, settings=PACED)
+
+
+def test_a_slow_reader_is_no_stall() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        async with client.stream("Why?", timeouts=Timeouts(request_s=None, stall_s=2)) as stream:
+            async for _ in stream:
+                await trio.sleep(3)
+        assert stream.completion.text
+
+    run_simulated(main, settings=PACED)
+
+
+def test_the_requests_deadline_ends_a_stream() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        with pytest.raises(trillium.DeadlineError) as caught:
+            async with client.stream("Why?", timeouts=Timeouts(request_s=2)) as stream:
+                await stream.read()
+        assert caught.value.kind == ErrorKind.REQUEST_TIMEOUT
+        assert caught.value.partial_text
+
+    run_simulated(main, settings=PACED)
+
+
+def test_a_stream_is_read_in_its_block_and_entered_once() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        stream = client.stream("Why?")
+        with pytest.raises(trillium.UsageError, match="in its block"):
+            await anext(stream)
+        async with stream:
+            with pytest.raises(trillium.UsageError, match="all of its chunks"):
+                _ = stream.completion
+        with pytest.raises(trillium.UsageError, match="in its block"):
+            await anext(stream)
+        with pytest.raises(trillium.UsageError, match="entered once"):
+            async with stream:
+                pass
+
+    run_simulated(main)
+
+
+async def test_cancelled_at_any_checkpoint_a_stream_leaks_nothing() -> None:
+    async with (
+        open_simulator(SimulatorSettings(tokens_per_second=20_000)) as provider,
+        trillium.open_client(
+            "m", base_url=provider.base_url, key=provider.key, concurrency=1
+        ) as client,
+    ):
+
+        async def operation() -> None:
+            async with client.stream("Why?") as stream:
+                async for _ in stream:
+                    pass
+
+        async def after_each() -> None:
+            (station,) = client._routes.stations
+            assert station.limiter.borrowed_tokens == 0
+            assert station.transport.open_connections <= 1  # type: ignore[attr-defined]  # a Pool
+
+        assert await cancel_at_every_checkpoint(operation, after_each) > 5
+        assert (await client.complete("still there?")).success

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import pickle
@@ -249,3 +250,42 @@ def test_an_endpoint_can_be_a_key_of_a_dict() -> None:
     where = endpoint(headers={"a": "b"}, settings={"c": "d"}, field_names={"e": "f"})
     assert {where: 1}[attrs.evolve(where)] == 1
     assert Model(where, "m") == Model(attrs.evolve(where), "m")
+
+
+def locals_of_ours(error: BaseException) -> str:
+    """Return the local variables of trillium's own frames in an error's traceback."""
+    shown = ""
+    step = error.__traceback__
+    while step is not None:
+        if "trillium" in step.tb_frame.f_globals.get("__name__", ""):
+            shown += repr(step.tb_frame.f_locals)
+        step = step.tb_next
+    return shown
+
+
+def test_a_key_that_is_refused_is_in_no_local_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "key"
+    file.write_text(f"{KEY}\n{KEY}")
+    monkeypatch.setenv("A_KEY", KEY + "й")
+    for make in (
+        lambda: Secret(f"{KEY}\n{KEY}"),
+        lambda: Secret.from_file(file),
+        lambda: Secret.from_env("A_KEY"),
+    ):
+        with pytest.raises(InvalidRequestError) as caught:
+            make()
+        assert KEY not in locals_of_ours(caught.value)
+        assert caught.value.__context__ is None
+
+
+def test_a_copy_of_an_endpoint_has_its_key() -> None:
+    assert copy.deepcopy(endpoint()) == endpoint() == copy.copy(endpoint())
+
+
+@pytest.mark.parametrize("scheme", ["ftp", "https"])
+def test_a_password_in_a_base_url_is_refused_and_not_quoted(scheme: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        endpoint(base_url=f"{scheme}://user:{KEY}@host")
+    assert KEY not in str(caught.value)

@@ -30,6 +30,7 @@ from trillium.errors import (
     InvalidRequestError,
     LocalProtocolError,
     NotSentError,
+    OutputError,
     RateLimitedError,
     RemoteProtocolError,
     RequestError,
@@ -439,3 +440,9 @@ def test_a_quoted_text_is_one_short_line_that_begins_as_the_text(text: str) -> N
     assert len(quoted) <= MAX_QUOTED_CHARS
     assert "\n" not in quoted
     assert quoted == flat or (quoted[-1] == "…" and flat.startswith(quoted[:-1]))
+
+
+def test_errors_of_files_go_from_process_to_process() -> None:
+    for error in (InvalidInputError("x", file="f", line=3), OutputError("x", file="f")):
+        for same in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):
+            assert (type(same), str(same), vars(same)) == (type(error), str(error), vars(error))

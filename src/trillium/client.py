@@ -82,6 +82,8 @@ def open_client(
         InvalidRequestError: An unknown provider, no key where one is needed, or arguments that
             do not fit together. Nothing was sent.
     """
+    if isinstance(key, str):
+        key = Secret(key)  # at once: there are tools that print a traceback's local variables
     endpoint, default_model = resolve(
         where, base_url=base_url, key=key, dialect=dialect, headers=headers
     )

@@ -29,15 +29,15 @@ class Secret:
         Raises:
             InvalidRequestError: The key is empty, or holds what no HTTP header may hold.
         """
-        text = text.strip()
-        if not text:
+        self._text = text.strip()
+        del text  # there are tools that print the local variables of a traceback's frames
+        if not self._text:
             raise InvalidRequestError("the key is empty")
-        if not text.isascii() or not text.isprintable():
+        if not self._text.isascii() or not self._text.isprintable():
             # The key itself must not be quoted here.
             raise InvalidRequestError(
                 "the key holds characters that no HTTP header may hold: was it copied whole?"
             )
-        self._text = text
 
     @classmethod
     def from_env(cls, variable: str) -> Secret:
@@ -46,10 +46,9 @@ class Secret:
         Raises:
             InvalidRequestError: The variable is not set, or empty.
         """
-        text = os.environ.get(variable, "").strip()
-        if not text:
+        if not os.environ.get(variable, "").strip():
             raise InvalidRequestError(f"no key: set the environment variable {variable}")
-        return cls(text)
+        return cls(os.environ[variable])
 
     @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> Secret:
@@ -59,13 +58,10 @@ class Secret:
             InvalidRequestError: The file cannot be read, or is empty.
         """
         try:
-            text = Path(path).read_text("ascii")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is not plain text"
-            raise InvalidRequestError(
-                f"cannot read the key from {os.fspath(path)!r}: {reason}"
-            ) from None
-        return cls(text)
+            return cls(Path(path).read_text("latin-1"))  # a key that is not ASCII is refused there
+        except OSError as error:
+            msg = f"cannot read the key from {os.fspath(path)!r}: {error.strerror}"
+            raise InvalidRequestError(msg) from None
 
     def reveal(self) -> str:
         """Return the key's text; for the line that puts it into a header."""
@@ -83,6 +79,12 @@ class Secret:
 
     def __hash__(self) -> int:
         return hash((Secret, self._text))
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
 
     def __reduce__(self) -> str:
         raise TypeError("a Secret is not pickled: read the key where it is used")
@@ -128,11 +130,12 @@ class Endpoint:
 
     def __attrs_post_init__(self) -> None:
         scheme, separator, rest = self.base_url.partition("://")
+        if "?" in rest or "#" in rest or "@" in rest.partition("/")[0]:
+            # First, so that nothing is quoted that may hold a password.
+            msg = "base_url must hold neither a query nor a fragment nor a password"
+            raise InvalidRequestError(msg)
         if scheme not in ("http", "https") or not separator or not rest.partition("/")[0]:
             msg = f"base_url {self.base_url!r} is not of the form https://host/path"
-            raise InvalidRequestError(msg)
-        if "?" in rest or "#" in rest or "@" in rest.partition("/")[0]:
-            msg = "base_url must hold neither a query nor a fragment nor a password"
             raise InvalidRequestError(msg)
 
 

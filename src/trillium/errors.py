@@ -109,7 +109,19 @@ class Fault:
 
 
 class TrilliumError(Exception):
-    """Base of all errors that trillium raises on purpose."""
+    """Base of all errors that trillium raises on purpose. Pickled whole, notes included."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # BaseException's own form would call the class with `args` alone.
+        return _rebuild, (type(self), self.args, {**self.__dict__})
+
+
+def _rebuild(
+    cls: type[TrilliumError], args: tuple[object, ...], state: dict[str, object]
+) -> TrilliumError:
+    error = cls.__new__(cls, *args)
+    error.__dict__.update(state)
+    return error
 
 
 class UsageError(TrilliumError):
@@ -215,17 +227,6 @@ class RequestError(TrilliumError):
         if self.request_id is not None:
             context.append(f"request {self.request_id!r}")
         return f"{self.message} ({', '.join(context)})" if context else self.message
-
-    def __reduce__(self) -> tuple[object, ...]:
-        # BaseException's own form would call the class with `args` alone.
-        return _rebuild, (type(self), self.message, {**self.__dict__})
-
-
-def _rebuild(cls: type[RequestError], message: str, state: dict[str, object]) -> RequestError:
-    error = cls.__new__(cls, message)
-    error.args = (message,)
-    error.__dict__.update(state)
-    return error
 
 
 @final

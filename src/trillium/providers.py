@@ -110,7 +110,8 @@ def provider_endpoint(name: str, *, key: str | Secret | None = None) -> Endpoint
     """
     provider = PROVIDERS.get(name)
     if provider is None:
-        msg = f"unknown provider {name!r}: one of {', '.join(PROVIDERS)}; or give a base URL"
+        shown = _shown(name)
+        msg = f"unknown provider {shown}: one of {', '.join(PROVIDERS)}; or give a base URL"
         raise InvalidRequestError(msg)
     return Endpoint(
         name=name,
@@ -171,11 +172,16 @@ def model(name: str, *, key: str | Secret | None = None) -> Model:
     provider, slash, wire_name = name.partition("/")
     if not slash or not wire_name:
         msg = (
-            f"{name!r} does not say whose model it is: write provider/model, such as "
-            f"openai/{name or 'gpt-4.1'}; or give a base URL"
+            f"{_shown(name)} does not say whose model it is: write provider/model, such as "
+            "openai/gpt-4.1; or give a base URL"
         )
         raise InvalidRequestError(msg)
     return Model(provider_endpoint(provider, key=key), wire_name)
+
+
+def _shown(name: str) -> str:
+    """Quote a name, unless it may be a key that was put in the wrong place."""
+    return repr(name) if len(name) <= 60 and not name.startswith("sk-") else "that"
 
 
 def _key_for(name: str, provider: Provider, key: str | Secret | None) -> Secret | None:

@@ -132,9 +132,11 @@ def _print_widest(stacks: Counter[Stack], count: int) -> None:
         for name in set(stack):
             whole[name] += samples
     total = stacks.total()
-    sys.stdout.write("   own   whole  function\n")
-    for name, samples in own.most_common(count):
-        sys.stdout.write(f"{samples / total:6.1%}  {whole[name] / total:6.1%}  {name}\n")
+    of_ours = Counter({name: n for name, n in whole.items() if name.startswith(OUR_FOLDERS)})
+    for title, counted in (("by their own time", own), ("ours, by their whole time", of_ours)):
+        sys.stdout.write(f"\nFunctions {title}\n   own   whole\n")
+        for name, _ in counted.most_common(count):
+            sys.stdout.write(f"{own[name] / total:6.1%}  {whole[name] / total:6.1%}  {name}\n")
 
 
 def main() -> None:

@@ -185,7 +185,8 @@ def write_page(out: Path) -> Path:
         for question in QUESTIONS
         if (file := out / f"{question}.json").exists()
     ]
-    parts = ["# Benchmark results\n"]
+    # Found through the page that explains it, and in no table of contents.
+    parts = ["---\norphan: true\n---\n\n# Benchmark results\n"]
     if answers:
         parts.append(_machine_text(answers[-1]))
     marks = [_mark_line(mark) for answer in answers for mark in answer["marks"]]

@@ -227,9 +227,11 @@ def check(work: Work, texts: dict[int, str] | Sequence[str]) -> None:
         raise RuntimeError(f"{work.rival}: {len(texts)} answers to {work.count} prompts")
     for number in work.numbers():
         text = texts[number]
-        if work.events:
+        if not isinstance(text, str):
+            good = False  # untyped clients give None for what failed
+        elif work.events:
             good = is_stream_text(text, number, work.events)
         else:
             good = text == answer_text(number)
         if not good:
-            raise RuntimeError(f"{work.rival}: wrong answer to prompt {number}: {text[:200]!r}")
+            raise RuntimeError(f"{work.rival}: wrong answer to prompt {number}: {text!r:.200}")

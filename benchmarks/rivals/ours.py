@@ -14,11 +14,6 @@ MAX_TOKENS = 64
 KEY_VARIABLE = "BENCH_API_KEY"
 
 
-def _trust(work: Work) -> None:
-    if work.ca_file:
-        os.environ["SSL_CERT_FILE"] = work.ca_file
-
-
 def _requests(numbers: Iterable[int]) -> Iterator[trillium.Request]:
     for number in numbers:
         yield trillium.Request(prompt_text(number), id=number, max_tokens=MAX_TOKENS)
@@ -26,7 +21,6 @@ def _requests(numbers: Iterable[int]) -> Iterator[trillium.Request]:
 
 def calls(work: Work, meter: Meter) -> dict[int, str]:
     """Plain calls as one batch, which gives outcomes as they are completed."""
-    _trust(work)
     texts: dict[int, str] = {}
 
     async def main() -> None:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from trillium._wire.http1 import ClientConnection, RequestEncoder, fields_of
+from trillium._wire.headers import fields_of
+from trillium._wire.http1 import ClientConnection, RequestEncoder
 from trillium.errors import (
     ConnectionBrokenError,
     ErrorKind,
@@ -412,6 +413,15 @@ def test_any_cut_of_the_bytes_gives_the_same(wire, draws):
     bounds = {"max_header_bytes": draws.draw(st.sampled_from([60, 100, 10_000]))}
     pieces = [wire[a:b] for a, b in pairwise(cuts)]
     assert outcome(*pieces, **bounds) == outcome(wire, **bounds)
+
+
+def test_bytes_behind_an_answer_that_ends_at_the_header_bound_are_left():
+    wire = b"HTTP/1.1 200 OK\r\nX-A: 1\r\nContent-Length: 0\r\n\r\n"
+    machine = ClientConnection(max_header_bytes=len(wire) + 1)
+    machine.begin()
+    assert machine.feed(wire + b"more") == b""
+    assert machine.complete
+    assert not machine.reusable
 
 
 @given(wire=answers())

@@ -45,8 +45,9 @@ from trillium.messages import Message, Request, as_request
 from trillium.observers import Observer
 from trillium.timeouts import Timeouts
 
-WINDOW_PER_WORKER: Final = 2
-"""Read ahead as much as is in flight: a worker that is done finds the next request there."""
+WINDOW_PER_WORKER: Final = 4
+"""Read ahead three times what is in flight: a worker that is done finds the next request there,
+also where a quick server answers all of them before feeder and consumer have had their turn."""
 MIN_WINDOW: Final = 16
 SOURCE_GRACE_S: Final = 1.0
 """How long a stopped batch waits for an async source to give its next request. A source that
@@ -249,8 +250,10 @@ class Batch:
     def _take(self, prompt: str | Message | Request) -> None:
         index = self._tally.read
         if not isinstance(prompt, str | Message | Request):
-            msg = f"request {index} of the source is a {type(prompt).__name__}: give text or a Request"
-            raise InvalidRequestError(msg)
+            kind = type(prompt).__name__
+            raise InvalidRequestError(
+                f"request {index} of the source is a {kind}: give text or a Request"
+            )
         self._tally.read += 1
         self._places += 1
         request = as_request(prompt)

@@ -27,7 +27,6 @@ from trillium._wire.http1 import (
     MAX_HEADER_BYTES,
     ClientConnection,
     RequestEncoder,
-    fields_of,
 )
 from trillium.errors import (
     ClientClosedError,
@@ -140,7 +139,7 @@ class PooledExchange:
     def headers(self) -> Headers:
         """The response's header fields, read when first asked for."""
         if self._headers is None:
-            self._headers = Headers(fields_of(self._head))
+            self._headers = Headers.of_head(self._head)
         return self._headers
 
     @property

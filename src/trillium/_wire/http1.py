@@ -30,6 +30,7 @@ from typing import Final, final
 import attrs
 from httptools import HttpParserCallbackError, HttpParserError, HttpResponseParser
 
+from trillium._wire.headers import fields_of
 from trillium.errors import (
     ConnectionBrokenError,
     ErrorKind,
@@ -115,15 +116,6 @@ class RequestEncoder:
         if not body:
             return self._without_body
         return b"%b%d\r\n\r\n%b" % (self._prefix, len(body), body)
-
-
-def fields_of(head: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the fields of a head that has been checked: names in lower case, values trimmed."""
-    fields = []
-    for line in head.split(_LINE)[1:-1]:
-        name, _, value = line.partition(b":")
-        fields.append((name.lower(), value.strip(b" \t")))
-    return fields
 
 
 class _State(enum.Enum):
@@ -286,7 +278,10 @@ class ClientConnection:
                 if self._state is _HEAD:
                     raise self._too_large("the response's headers", self._max_header_bytes)
                 data = data[cut:]
-            self._parse(data)
+            if self.complete:
+                self._state = _SPENT  # whole before the cut: the rest nobody asked for
+            else:
+                self._parse(data)
             if self._state is not _HEAD:
                 self._take_head()
         elif state is _BODY:

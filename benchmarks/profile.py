@@ -1,7 +1,7 @@
 """A flame graph of the whole job: where its CPU time goes.
 
 ``python -m benchmarks.profile`` runs the job of `bench_whole_job` against the local server, in
-this process, and looks at the stack after each millisecond of CPU time.
+this process, and looks at the stack after each tick of CPU time, which most kernels make 4 ms.
 The graph is an SVG with a tooltip for each frame; the widest functions are printed, too.
 A program that is looked at so is slower by a few percent, evenly.
 """

@@ -11,6 +11,7 @@ from trillium._batch.statistics import BatchStatistics, Stop, StopCause
 from trillium._call.stream import CompletionStream
 from trillium._call.verify import Verification
 from trillium._policy.retry_policy import RetryPolicy
+from trillium._transport.for_httpx import httpx_transport
 from trillium._wire.dialect import dialect_names as dialects
 from trillium.client import Client, Prompt, open_client
 from trillium.completions import (
@@ -118,9 +119,21 @@ __all__ = [
     "__version__",
     "assistant",
     "dialects",
+    "httpx_transport",
     "model",
     "open_client",
     "system",
     "tool",
     "user",
 ]
+
+
+def _show_public_path() -> None:
+    """Let tracebacks, docs and pickles name this module, whatever file a thing stands in."""
+    for name in __all__:
+        public = globals()[name]
+        if callable(public):
+            public.__module__ = __name__
+
+
+_show_public_path()

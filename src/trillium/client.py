@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncIterable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, TypeVar, final
+from typing import Final, Self, TypeVar, final
 
 import trio
 
@@ -20,7 +20,7 @@ from trillium._call.stream import CompletionStream
 from trillium._call.verify import Verification, verify
 from trillium._policy.deadlines import DeadlineTerms
 from trillium._policy.retry_policy import RetryPolicy
-from trillium._transport.choice import open_transport
+from trillium._transport.choice import UserTransport, open_transport
 from trillium._transport.exchange import Transport
 from trillium.completions import Completion, Failure, Outcome
 from trillium.endpoints import Endpoint, Model, Secret
@@ -30,9 +30,6 @@ from trillium.observers import Observer
 from trillium.providers import SIM, SIM_BASE_URL, resolve
 from trillium.sim import SimTransport
 from trillium.timeouts import Timeouts
-
-if TYPE_CHECKING:
-    import httpx
 
 Prompt = str | Message | Request
 """What may be asked: a bare string is one user message."""
@@ -53,7 +50,7 @@ def open_client(
     concurrency: int | None = None,
     timeouts: Timeouts | None = None,
     retry: RetryPolicy | None = None,
-    transport: httpx.AsyncClient | httpx.AsyncBaseTransport | None = None,
+    transport: UserTransport | None = None,
     ssl_context: ssl.SSLContext | None = None,
     observer: Observer | None = None,
     seed: int = 0,
@@ -129,7 +126,7 @@ class Client:
         concurrency: int | None,
         timeouts: Timeouts,
         retry: RetryPolicy,
-        transport: httpx.AsyncClient | httpx.AsyncBaseTransport | None,
+        transport: UserTransport | None,
         ssl_context: ssl.SSLContext | None,
         observer: Observer | None,
         seed: int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -13,10 +13,13 @@ from trillium._transport.pool import Pool
 if TYPE_CHECKING:
     import httpx
 
+UserTransport: TypeAlias = "httpx.AsyncClient | httpx.AsyncBaseTransport"
+"""What users bring in the place of the pool. A text, so that httpx is not imported for it."""
+
 
 def open_transport(
     base_url: str,
-    given: httpx.AsyncClient | httpx.AsyncBaseTransport | None = None,
+    given: UserTransport | None = None,
     *,
     ssl_context: ssl.SSLContext | None = None,
 ) -> Transport:

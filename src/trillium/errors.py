@@ -38,7 +38,7 @@ class ErrorKind(enum.StrEnum):
     """Why a request has no answer: the one closed list of words."""
 
     INVALID_REQUEST = "invalid_request"
-    """The provider refuses the request as it is (400, 413, 415, 422): the same again cannot help."""
+    """The provider refuses the request as it is (400, 413, 415, 422): once more cannot help."""
     CONTEXT_TOO_LONG = "context_too_long"
     """Prompt and output together are longer than the model's context."""
     CONTENT_FILTERED = "content_filtered"

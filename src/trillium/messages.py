@@ -264,8 +264,10 @@ class Request:
             raise InvalidRequestError("a request needs at least one message")
         for message in self.messages:
             if not isinstance(message, Message):
-                msg = f"messages holds Message objects (or is one string), not {type(message).__name__}"
-                raise InvalidRequestError(msg)
+                kind = type(message).__name__
+                raise InvalidRequestError(
+                    f"messages holds Message objects (or is one string), not {kind}"
+                )
         if self.id is not None and (
             isinstance(self.id, bool) or not isinstance(self.id, str | int)
         ):
@@ -275,8 +277,8 @@ class Request:
             check_choices(self.extra_body.get("n"))
         effort = self.reasoning_effort
         if effort is not None and effort not in REASONING_EFFORTS:
-            msg = f"unknown reasoning_effort {effort!r}: one of {', '.join(sorted(REASONING_EFFORTS))}"
-            raise InvalidRequestError(msg)
+            known = ", ".join(sorted(REASONING_EFFORTS))
+            raise InvalidRequestError(f"unknown reasoning_effort {effort!r}: one of {known}")
 
     def _check_sampling(self) -> None:
         if self.temperature is not None:

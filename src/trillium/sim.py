@@ -55,7 +55,7 @@ class SimTransport:
                     "use async with open_client(...), not open()"
                 )
             # Here, so that nobody pays for it who does not use it.
-            from trillium.simulator import Simulator, SimulatorSettings, serve
+            from trillium.simulator import Simulator, SimulatorSettings, serve  # noqa: PLC0415
 
             settings = SimulatorSettings(
                 keys=None,

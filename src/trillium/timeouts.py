@@ -17,7 +17,10 @@ def _check_seconds(_: object, attribute: attrs.Attribute[float], value: float | 
     if value is None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
-        msg = f"Timeouts.{attribute.name} is {value!r}: give seconds as a number, or None for no bound"
+        msg = (
+            f"Timeouts.{attribute.name} is {value!r}: "
+            "give seconds as a number, or None for no bound"
+        )
         raise InvalidRequestError(msg)
     if math.isnan(value) or value <= 0:
         msg = (

@@ -19,6 +19,7 @@ from trillium.simulator import (
     Scripted,
     SimulatedProvider,
     SimulatorSettings,
+    open_simulator,
 )
 from trillium.timeouts import Timeouts
 
@@ -30,7 +31,7 @@ def prompts(count: int) -> list[trillium.Request]:
 
 
 def kinds(outcomes: list[trillium.Outcome]) -> list[trillium.ErrorKind | None]:
-    return [None if outcome.success else outcome.error.kind for outcome in outcomes]  # type: ignore[union-attr]  # told apart by success
+    return [None if outcome.success else outcome.error.kind for outcome in outcomes]
 
 
 def test_each_request_has_one_outcome_with_its_id_and_index() -> None:
@@ -57,7 +58,7 @@ def test_ordered_gives_the_order_of_the_source() -> None:
 
 def test_outcomes_come_as_they_complete() -> None:
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
-        provider.script(lambda a: Scripted(latency_s=5.0), prompt="slow")
+        provider.script(lambda _: Scripted(latency_s=5.0), prompt="slow")
         async with client.batch(["slow", "quick", "quick too"]) as batch:
             assert [o.index async for o in batch][-1] == 0
 
@@ -130,11 +131,11 @@ def test_a_source_that_raises_delivers_what_is_in_flight_then_raises(is_async: b
             await trio.sleep(0.1)
 
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
-        outcomes = []
+        outcomes: list[trillium.Outcome] = []
         async with client.batch(async_source() if is_async else source()) as batch:
             with pytest.raises(ZeroDivisionError, match="the source broke"):
                 async for outcome in batch:
-                    outcomes.append(outcome)
+                    outcomes.append(outcome)  # noqa: PERF401  # kept when the iteration raises
         assert {o.index for o in outcomes} == {0, 1}
         assert all(o.success for o in outcomes)
 
@@ -180,7 +181,7 @@ def test_faults_are_retried_until_every_request_is_answered() -> None:
         assert set(provider.ledger.times_answered().values()) == {1}
         retried = [o for o in outcomes if o.attempts > 1]
         assert 60 < len(retried) < 240
-        # A reset of a connection that had been idle is replayed, which is an attempt without a fault.
+        # A reset of a connection that had been idle is replayed: an attempt without a fault.
         assert all(len(o.faults) < o.attempts for o in retried)
 
     run_simulated(
@@ -247,7 +248,7 @@ def test_what_dooms_all_requests_ends_them_early(
         found = kinds(outcomes)
         assert set(found) == {kind, trillium.ErrorKind.NOT_SENT}
         unsent = [o for o in outcomes if not o.success and o.error.kind == "not_sent"]
-        assert all(says in str(o.error) and o.attempts == 0 for o in unsent)  # type: ignore[union-attr]  # failures
+        assert all(says in str(o.error) and o.attempts == 0 for o in unsent)
         assert batch.stopped is not None
         assert batch.stopped.cause is trillium.StopCause.DOOMED
 
@@ -347,10 +348,8 @@ def test_what_backs_off_holds_no_place_that_another_could_use() -> None:
 
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
         provider.script([Scripted(status=429, headers={"retry-after": "60"})], prompt="prompt 0")
-        order = []
         async with client.batch(prompts(30), concurrency=1) as batch:
-            async for outcome in batch:
-                order.append(outcome.index)
+            order = [outcome.index async for outcome in batch]
         assert order == [*range(1, 30), 0]
 
     run_simulated(main, settings=SimulatorSettings(latency_s=1.0))
@@ -361,7 +360,7 @@ def test_a_long_retry_after_fails_nothing_in_a_batch() -> None:
         provider.script([Scripted(status=429, headers={"retry-after": "900"})])
         (outcome,) = await client.complete_all(["one"])
         assert outcome.success
-        assert 900 <= outcome.latency_s < 1000  # type: ignore[operator]  # of a completion
+        assert 900 <= outcome.latency_s < 1000
 
     run_simulated(main)
 
@@ -419,8 +418,6 @@ def test_a_batch_is_used_in_its_block_and_once() -> None:
 
 
 async def test_cancelled_at_any_checkpoint_leaves_the_client_usable() -> None:
-    from trillium.simulator import open_simulator
-
     async with (
         open_simulator() as provider,
         trillium.open_client("m", base_url=provider.base_url, key=provider.key) as client,
@@ -453,6 +450,7 @@ async def test_cancelled_at_any_checkpoint_leaves_the_client_usable() -> None:
 def test_whatever_happens_each_request_has_exactly_one_outcome(
     count: int,
     concurrency: int,
+    *,
     ordered: bool,
     seed: int,
     share: float,

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 import trillium
+from tests.checkpoints import cancel_at_every_checkpoint
 from tests.virtual import run_simulated
 from trillium import ErrorKind, Timeouts
 from trillium.simulator import (
@@ -297,8 +298,6 @@ def test_an_observer_is_told_what_happens() -> None:
 
 
 async def test_cancelled_at_any_checkpoint_a_call_leaks_nothing() -> None:
-    from tests.checkpoints import cancel_at_every_checkpoint
-
     async with (
         open_simulator(SimulatorSettings(latency_s=0.001)) as provider,
         trillium.open_client(

@@ -25,11 +25,9 @@ PACED = SimulatorSettings(latency_s=1.0, tokens_per_second=10)
 @DIALECTS
 def test_chunks_add_up_to_the_completion(dialect: str) -> None:
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
-        texts = []
         async with client.stream("Why?") as stream:
             assert trio.current_time() == pytest.approx(1.0)
-            async for chunk in stream:
-                texts.append(chunk.text)
+            texts = [chunk.text async for chunk in stream]
         completion = stream.completion
         assert "".join(texts) == completion.text
         assert len(texts) > 20

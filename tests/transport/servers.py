@@ -49,6 +49,7 @@ class Connection:
 
     async def reset(self) -> None:
         """Close so that the client sees a reset."""
+        assert isinstance(self.stream, trio.SocketStream)
         sock = self.stream.socket
         sock.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         await trio.aclose_forcefully(self.stream)

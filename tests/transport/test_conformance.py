@@ -18,6 +18,7 @@ import trustme
 
 from tests.checkpoints import cancel_at_every_checkpoint
 from tests.transport.servers import always, answer, serving
+from trillium._transport.exchange import Transport
 from trillium._transport.httpx_pool import PoolTransport
 from trillium._transport.httpx_transport import HttpxTransport
 from trillium._transport.pool import Pool
@@ -57,21 +58,21 @@ def client_tls(authority):
 @asynccontextmanager
 async def opened(way, client_tls, **bounds):
     """Open a transport; everything is closed at the end, what is the user's by the user."""
-    match way:
-        case "pool":
-            transport = Pool(ssl_context=client_tls, **bounds)
-            theirs = None
-        case "httpx":
-            theirs = httpx.AsyncClient(
-                verify=client_tls,
-                trust_env=False,
-                # As few people know to say it, and without which it drops connections.
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
-            )
-            transport = HttpxTransport(theirs, **bounds)
-        case "pool in httpx":
-            theirs = PoolTransport(ssl_context=client_tls, **bounds)
-            transport = HttpxTransport(theirs, **bounds)
+    theirs: httpx.AsyncClient | httpx.AsyncBaseTransport | None = None
+    if way == "httpx":
+        theirs = httpx.AsyncClient(
+            verify=client_tls,
+            trust_env=False,
+            # As few people know to say it, and without which it drops connections.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=None),
+        )
+    elif way == "pool in httpx":
+        theirs = PoolTransport(ssl_context=client_tls, **bounds)
+    transport: Transport = (
+        Pool(ssl_context=client_tls, **bounds)
+        if theirs is None
+        else HttpxTransport(theirs, **bounds)
+    )
     try:
         yield transport
     finally:

@@ -156,6 +156,7 @@ def test_a_silent_address_holds_the_next_one_back_for_a_moment_only(monkeypatch)
     silent = Address(socket.AF_INET, ("192.0.2.1", 80))
     real = module._connect_to
     times = []
+    start = 0.0
 
     async def connect_to(address):
         times.append(trio.current_time() - start)
@@ -170,7 +171,6 @@ def test_a_silent_address_holds_the_next_one_back_for_a_moment_only(monkeypatch)
             loud = Address(socket.AF_INET, listener.getsockname())
             (await connect([silent, silent, loud])).close()
 
-    start = 0.0
     monkeypatch.setattr(module, "_connect_to", connect_to)
     trio.run(main, clock=MockClock(autojump_threshold=0))
     assert times == [0.0, 0.25, 0.5]

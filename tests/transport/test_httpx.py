@@ -47,12 +47,16 @@ async def test_a_mock_of_httpx_is_a_transport():
 async def test_the_user_s_authentication_and_hooks_are_theirs():
     seen = []
 
+    def authenticate(request):
+        seen.append(request.url.path)
+        return request
+
     async def look(response):
         seen.append(await response.aread())
 
     client = httpx.AsyncClient(
         transport=httpx.MockTransport(lambda _: httpx.Response(200, content=b"body")),
-        auth=lambda request: seen.append(request.url.path) or request,
+        auth=authenticate,
         event_hooks={"response": [look]},
     )
     transport = HttpxTransport(client)
@@ -115,7 +119,7 @@ async def test_the_pool_serves_an_httpx_client():
         yield b"a"
         yield b"b"
 
-    seen = []
+    seen: list[bytes] = []
     async with (
         serving(handler) as server,
         httpx.AsyncClient(transport=PoolTransport(), trust_env=False) as client,

@@ -20,6 +20,7 @@ from trillium.errors import (
     ErrorKind,
     InvalidRequestError,
     RemoteProtocolError,
+    RequestError,
 )
 
 
@@ -220,7 +221,7 @@ async def test_targets_that_come_and_go_are_forgotten(pool):
 
 async def test_closing_the_pool_breaks_what_is_in_flight():
     pool = Pool()
-    broken = []
+    broken: list[RequestError] = []
 
     async def send(target):
         with pytest.raises(ConnectionBrokenError) as caught:

@@ -63,6 +63,10 @@ class ScriptedToolCall:
         return json.dumps(self.arguments)
 
 
+def _as_calls(calls: Iterable[ScriptedToolCall]) -> tuple[ScriptedToolCall, ...]:
+    return tuple(calls)  # not `tuple` itself, of whose type nothing can be inferred
+
+
 @final
 @attrs.frozen(kw_only=True)
 class Scripted:
@@ -75,7 +79,7 @@ class Scripted:
     text: str | None = None
     """The answer's text; the error's message where `status` is an error."""
     reasoning: str = ""
-    tool_calls: tuple[ScriptedToolCall, ...] = attrs.field(default=(), converter=tuple)
+    tool_calls: tuple[ScriptedToolCall, ...] = attrs.field(default=(), converter=_as_calls)
     finish_reason: FinishReason | None = None
     """In place of what would follow from the rest."""
     status: int = attrs.field(default=200, validator=_check_status)

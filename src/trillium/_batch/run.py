@@ -52,8 +52,9 @@ MIN_WINDOW: Final = 16
 SOURCE_GRACE_S: Final = 1.0
 """How long a stopped batch waits for an async source to give its next request. A source that
 takes longer may never give one; what it holds is then left, without outcomes."""
-REQUESTS_PER_CHECKPOINT: Final = 64
-"""A source that never waits must not keep others from running for long."""
+MIN_READ_AT_ONCE: Final = 64
+"""A source that never waits must not keep others from running for long; but neither must its
+feeder have fewer turns than the workers that it feeds."""
 
 
 @final
@@ -95,6 +96,7 @@ class Batch:
         limit = options.concurrency
         self._limiters = () if limit is None else (trio.CapacityLimiter(limit),)
         self._window = max(MIN_WINDOW, WINDOW_PER_WORKER * options.expected_concurrency)
+        self._read_at_once = max(MIN_READ_AT_ONCE, options.expected_concurrency)
         self._worthwhile = max(1, self._window // 8)
         self._deadline = math.inf
         self._terms = DeadlineTerms(timeouts=options.timeouts)
@@ -208,7 +210,7 @@ class Batch:
         try:
             for count, request in enumerate(requests, start=1):
                 self._take(request)
-                if count % REQUESTS_PER_CHECKPOINT == 0:
+                if count % self._read_at_once == 0:
                     await trio.lowlevel.checkpoint()
                 await self._wait_for_place()
         finally:
@@ -285,33 +287,46 @@ class Batch:
             self._nursery.start_soon(self._work, name="trillium batch: worker")
 
     async def _work(self) -> None:
-        options = self._options
-        while True:
-            entry = self._admitted.popleft()
-            gate = entry.route.gate
-            try:
-                outcome = await Call(
-                    route=entry.route,
-                    request=entry.request,
-                    index=entry.index,
-                    ticket=entry.ticket,
-                    terms=self._terms,
-                    observer=options.observer,
-                    seat=self,
-                ).run()
-            except BaseException:
-                gate.release(entry.ticket)
-                raise
-            self._tally.working -= 1
-            self._deliver(outcome)
-            if not outcome.success:
-                self._note_failure(entry.route, outcome)
-            # No checkpoint from here on: what the ticket lets go now, this worker takes.
-            self._reusable_workers = 1
-            gate.release(entry.ticket)
-            if self._reusable_workers:
-                self._reusable_workers = 0
-                return
+        call: Call | None = self._next_call()
+        try:
+            while call is not None:
+                # One scope for the attempts of many calls, until it has fired.
+                with trio.CancelScope() as scope:
+                    while call is not None and not scope.cancel_called:
+                        outcome = await call.run(scope)
+                        call = self._end(call, outcome)
+                if scope.cancelled_caught and call is not None:
+                    call.attempt_timed_out()
+        except BaseException:
+            if call is not None:
+                call.route.gate.release(call.ticket)
+            raise
+
+    def _next_call(self) -> Call:
+        entry = self._admitted.popleft()
+        return Call(
+            entry.route,
+            entry.request,
+            entry.index,
+            entry.ticket,
+            self._terms,
+            self._options.observer,
+            self,
+        )
+
+    def _end(self, call: Call, outcome: Outcome) -> Call | None:
+        """Deliver an outcome; return the call that this worker goes on with, if there is one."""
+        self._tally.working -= 1
+        self._deliver(outcome)
+        if not outcome.success:
+            self._note_failure(call.route, outcome)
+        # No checkpoint here: what the ticket lets go now, this worker takes.
+        self._reusable_workers = 1
+        call.route.gate.release(call.ticket)
+        if self._reusable_workers:
+            self._reusable_workers = 0
+            return None
+        return self._next_call()
 
     def backoff_began(self) -> None:
         """Lend the place of a request that backs off to another (a call's `Seat`)."""

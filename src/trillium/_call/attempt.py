@@ -1,8 +1,8 @@
 """One HTTP exchange of a call, plain or streamed: what came of it is an Answer or a Fault.
 
 All that a server or the network can do wrong ends here as a value; exceptions that leave are
-cancellation and bugs. The scope in force has the nearest deadline; the table of deadlines
-knows which one that was.
+cancellation and bugs. The scope around an attempt has the nearest of its deadlines; when it
+fires, the table of deadlines knows which one that was.
 """
 
 from __future__ import annotations
@@ -54,48 +54,41 @@ class Attempt:
     _exchange: Exchange | None = None
     _stream: AnswerStream | None = None
 
-    async def answer(self) -> Answer | Fault:
+    async def answer(self, scope: trio.CancelScope) -> Answer | Fault:
         """Send, and read the answer as a whole."""
-        with trio.CancelScope(deadline=self.deadlines.nearest()):
-            found = await self._send(self.route.plain)
-            if isinstance(found, Fault):
-                return self._told(found)
-            try:
-                body = await found.read(MAX_BODY_BYTES)
-            except RequestError as error:
-                return self._told(_fault_of(error, billed=True))
-            finally:
-                if not found.complete:
-                    await found.aclose()
-            answer = decode_answer(
-                self.route.station.dialect, found.headers.get(b"content-type"), body
-            )
-            return self._told(answer) if isinstance(answer, Fault) else answer
-        return self._timed_out()
-
-    async def answer_streamed(self) -> Answer | Fault:
-        """Stream underneath, so that first token and stalls are seen; nothing is given out."""
+        scope.deadline = self.deadlines.nearest()
+        found = await self._send(self.route.plain)
+        if isinstance(found, Fault):
+            return self._told(found)
         try:
-            with trio.CancelScope(deadline=self.deadlines.nearest()) as scope:
-                found: Answer | Chunk | Fault | None = await self._open()
-                while found is None or isinstance(found, Chunk):
-                    scope.deadline = self.deadlines.nearest()
-                    found = await self._receive()
-                return found
-            return self._timed_out()
+            body = await found.read(MAX_BODY_BYTES)
+        except RequestError as error:
+            return self._told(_fault_of(error, billed=True))
+        finally:
+            if not found.complete:
+                await found.aclose()
+        answer = decode_answer(self.route.station.dialect, found.headers.get(b"content-type"), body)
+        return self._told(answer) if isinstance(answer, Fault) else answer
+
+    async def answer_streamed(self, scope: trio.CancelScope) -> Answer | Fault:
+        """Stream underneath, so that first token and stalls are seen; nothing is given out."""
+        found: Answer | Chunk | Fault | None = None
+        try:
+            while found is None or isinstance(found, Chunk):
+                scope.deadline = self.deadlines.nearest()
+                found = await (self._open() if self._stream is None else self._receive())
+            return found
         finally:
             await self.aclose()
 
-    async def first(self) -> Chunk | Answer | Fault:
+    async def first(self, scope: trio.CancelScope) -> Chunk | Answer | Fault:
         """Send, and return what comes first of the stream; a chunk leaves the exchange open."""
         found: Answer | Chunk | Fault | None = None
+        scope.deadline = self.deadlines.nearest()
         try:
-            with trio.CancelScope(deadline=self.deadlines.nearest()) as scope:
-                found = await self._open()
-            if scope.cancelled_caught:
-                found = self._timed_out()
-            if found is None:
-                found = await self.receive()
+            found = await self._open()
+            while found is None:
+                found = await self._receive()
             return found
         finally:
             if not isinstance(found, Chunk):
@@ -115,7 +108,7 @@ class Attempt:
         """Return the text that a stream has brought so far."""
         return "" if self._stream is None else self._stream.partial_text()
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> None:  # noqa: ASYNC910  # closing waits for nobody
         """End the exchange; a stream that is not at its end loses its connection."""
         if self._exchange is not None:
             await self._exchange.aclose()
@@ -127,7 +120,8 @@ class Attempt:
         except RequestError as error:
             self.sends = error.attempts
             self.abandoned = error.abandoned
-            return _fault_of(error, billed=error.abandoned > 0)
+            fault = _fault_of(error, billed=error.abandoned > 0)
+            return fault  # noqa: ASYNC910  # sending was one, also where it failed
         self.sends = exchange.sends
         self.headers = exchange.headers
         if 200 <= exchange.status < 300:

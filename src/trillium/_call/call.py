@@ -44,6 +44,10 @@ from trillium.messages import Request
 from trillium.observers import Observer
 
 
+OneAttempt = Callable[[Attempt, trio.CancelScope], Awaitable[Answer | Chunk | Fault]]
+"""How an attempt is made; the scope is around it, and its deadline the attempt's to set."""
+
+
 class Seat(Protocol):
     """A request's place in the window of the batch that runs it."""
 
@@ -71,30 +75,45 @@ class Call:
     observer: Observer | None
     seat: Seat | None = None
     """The batch's; None for a single call, whose clock runs while it waits for its turn."""
+    _body: bytes = attrs.field(default=b"", init=False, repr=False)
+    _decision: Decision | None = attrs.field(default=None, init=False)
+    """What is to be done next; None before the first."""
     _deadlines: Deadlines = attrs.field(init=False)
     _retry: Retry = attrs.field(init=False)
     _attempt: Attempt | None = attrs.field(default=None, init=False)
     _attempt_at: float = attrs.field(default=0.0, init=False)
 
-    async def run(self) -> Outcome:
-        """Answer the request, whose turn has come: the ticket is held."""
+    async def run(self, scope: trio.CancelScope) -> Outcome:
+        """Answer the request, whose turn has come: the ticket is held.
+
+        Args:
+            scope: Entered around this, and with no other use: its deadline is set to that of each
+                attempt. If it fires, tell `attempt_timed_out`, and run on in another one. (One
+                scope serves many calls: it costs 8 µs to make, and 2 to set.)
+        """
         streamed = self.terms.timeouts.needs_stream
-        try:
-            body = self.route.encode(self.request, stream=streamed)
-        except InvalidRequestError as error:
-            return self._unsendable(error)
-        now = self._start_clock()
-        found = await self._drive(
-            self._retry.advance(STARTED, now)
-            if now < self.terms.batch_at
-            else self._out_of_time(now),
-            body,
-            Attempt.answer_streamed if streamed else Attempt.answer,
-        )
+        if self._decision is None:
+            try:
+                self._body = self.route.encode(self.request, stream=streamed)
+            except InvalidRequestError as error:
+                return self._unsendable(error)
+            now = self._start_clock()
+            self._decision = (
+                self._retry.advance(STARTED, now)
+                if now < self.terms.batch_at
+                else self._out_of_time(now)
+            )
+        found = await self._drive(Attempt.answer_streamed if streamed else Attempt.answer, scope)
         if isinstance(found, GiveUp):
             return self._failure(found)
         assert isinstance(found, Answer)
         return self.completion(found)
+
+    def attempt_timed_out(self) -> None:
+        """Take note that the scope of an attempt has fired."""
+        kind = self._deadlines.expired(trio.current_time())
+        assert kind is not None, "only our own deadline ends the scope"
+        self._decision = self._attempt_ended(self._deadlines.fault(kind))
 
     async def run_in_turn(self) -> Outcome:
         """Wait for the request's turn, and answer it."""
@@ -130,47 +149,45 @@ class Call:
         assert isinstance(decision, GiveUp), "what was given out is not made again"
         return self._failure(decision)
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> None:  # noqa: ASYNC910  # closing waits for nobody
         """End the stream; one that is not at its end loses its connection."""
         if self._attempt is not None:
             await self._attempt.aclose()
 
-    async def _drive_in_turn(
-        self, *, stream: bool, one: Callable[[Attempt], Awaitable[Answer | Chunk | Fault]]
-    ) -> Answer | Chunk | Failure:
+    async def _drive_in_turn(self, *, stream: bool, one: OneAttempt) -> Answer | Chunk | Failure:
         try:
-            body = self.route.encode(self.request, stream=stream)
+            self._body = self.route.encode(self.request, stream=stream)
         except InvalidRequestError as error:
             return self._unsendable(error)
-        now = self._start_clock()
-        found = await self._drive(await self._take_turn(now), body, one)
-        return self._failure(found) if isinstance(found, GiveUp) else found
+        self._decision = await self._take_turn(self._start_clock())
+        while True:
+            with trio.CancelScope() as scope:
+                found = await self._drive(one, scope)
+                return self._failure(found) if isinstance(found, GiveUp) else found
+            self.attempt_timed_out()
 
-    async def _drive(
-        self,
-        decision: Decision,
-        body: bytes,
-        one: Callable[[Attempt], Awaitable[Answer | Chunk | Fault]],
-    ) -> Answer | Chunk | GiveUp:
+    async def _drive(self, one: OneAttempt, scope: trio.CancelScope) -> Answer | Chunk | GiveUp:
         """Carry out what the retry machine decides, until there is something to show for it."""
         while True:
-            match decision:
+            match self._decision:
                 case Send():
-                    found = await one(self._start_attempt(body))
+                    found = await one(self._start_attempt(), scope)
                     if isinstance(found, Chunk):
                         self._tell_chunk(found)
                         return found
-                    decision = self._attempt_ended(found)
+                    if isinstance(found, Fault):
+                        scope.deadline = math.inf  # what follows has deadlines of its own
+                    self._decision = self._attempt_ended(found)
                     if isinstance(found, Answer):
                         return found
-                case WaitUntil():
-                    decision = await self._back_off(decision)
-                case GiveUp():
-                    return decision
-                case Finish():
-                    raise LocalProtocolError("a call finished without an answer")
+                case WaitUntil() as wait:
+                    self._decision = await self._back_off(wait)
+                case GiveUp() as end:
+                    return end
+                case Finish() | None:
+                    raise LocalProtocolError("a call went on that was over, or had not begun")
                 case _:
-                    assert_never(decision)
+                    assert_never(self._decision)
 
     def _start_clock(self) -> float:
         now = trio.current_time()
@@ -183,11 +200,11 @@ class Call:
         )
         return now
 
-    def _start_attempt(self, body: bytes) -> Attempt:
+    def _start_attempt(self) -> Attempt:
         now = self._attempt_at = trio.current_time()
         self._deadlines.attempt_started(now)
         self._attempt = Attempt(
-            self.route, body, self._deadlines, watches_stalls=self.terms.stall_s != math.inf
+            self.route, self._body, self._deadlines, watches_stalls=self.terms.stall_s != math.inf
         )
         if self.observer is not None:
             if self._retry.attempts == 1:

@@ -21,6 +21,7 @@ from trillium._wire.fault_rules import (
     decode_as,
 )
 from trillium._wire.json_text import count_in, list_in, mapping_in, text_in
+from trillium._wire.openai_plain_answers import plain_answer
 from trillium._wire.tool_call_builder import ToolCallBuilder
 from trillium.completions import Answer, FinishReason, ToolCallDelta, Usage
 from trillium.errors import ErrorKind, Fault
@@ -111,6 +112,11 @@ DECODER: Final = msgspec.json.Decoder(ChatBody)
 
 def decode_answer_body(body: bytes) -> Answer | Fault:
     """Read the body of a 200; as `Dialect.decode`."""
+    return plain_answer(body) or decode_any_body(body)
+
+
+def decode_any_body(body: bytes) -> Answer | Fault:
+    """Read the body of a 200, whatever form it has."""
     whole = decode_as(DECODER, body, spare=SPARE)
     if isinstance(whole, Fault):
         return whole

@@ -16,8 +16,8 @@ from benchmarks.harness import ENTRANTS, ROOT, Plan, cores
 from benchmarks.machine import describe
 from benchmarks.report import QUESTIONS, Answer, Mark, Table, save, write_page
 
-QUICK = Plan(quick=True, rounds=3, target_s=0.25, patience_s=20)
-FULL = Plan(quick=False, rounds=5, target_s=2.0, patience_s=180)
+QUICK = Plan(quick=True, rounds=3, slow_rounds=2, target_s=0.25, patience_s=20)
+FULL = Plan(quick=False, rounds=5, slow_rounds=5, target_s=2.0, patience_s=180)
 
 
 def _options() -> argparse.Namespace:
@@ -58,7 +58,9 @@ def main() -> None:
     """Measure what was asked for; print it, and write tables, JSON and figures."""
     options = _options()
     plan = QUICK if options.effort == "quick" else FULL
-    plan = attrs.evolve(plan, rounds=options.rounds or plan.rounds, entrants=tuple(options.clients))
+    plan = attrs.evolve(plan, entrants=tuple(options.clients))
+    if options.rounds:
+        plan = attrs.evolve(plan, rounds=options.rounds, slow_rounds=options.rounds)
     default = ROOT / "build" / "benchmarks" if plan.quick else ROOT / "docs" / "benchmarks"
     out: Path = options.out or default
     if options.page:

@@ -19,7 +19,7 @@ CASES = (
     LATE_5000,
     Case(name="Plain calls over TLS, 100 in flight", tls=True),
 )
-FAST = (OURS, "floor", "aiohttp_gather", "aiohttp_uvloop")
+FAST = (OURS, "floor", "aiohttp_gather")
 NOTE = (
     "Each client sends a prompt, parses the answer and keeps its text, which is compared with"
     " what the server sends for that prompt.\n"

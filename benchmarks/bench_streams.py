@@ -40,7 +40,7 @@ SINGLE = Case(
     count=100,
 )
 QUICK_BURST = attrs.evolve(BURST_20, events=100)
-QUICK_PACED = attrs.evolve(PACED_20, events=30)
+QUICK_PACED = attrs.evolve(PACED_20, events=16)
 BURST_NOTE = "200 events a stream, all written at once: what parsing costs."
 NOTES = {
     BURST_20: BURST_NOTE,

@@ -1,19 +1,17 @@
 """What does a whole job cost: from a JSONL file to a JSONL file, with all accounting on?
 
-20,000 prompts at 100 and 1,000 in flight; slow clients are given fewer.
+20,000 prompts at 100 and 1,000 in flight; slow clients are given a tenth.
 """
 
 import attrs
 
-from benchmarks.harness import ENTRANTS, OURS, Case, Plan, Series, measure
+from benchmarks.harness import ENTRANTS, OURS, SLOW_US, Case, Plan, Series, measure
 from benchmarks.report import Answer, Mark, cost_bars, cost_table, ratio, raw
 
 PROMPTS = 20_000
 QUICK_PROMPTS = 2_000
-SLOW_US = 1_000
-"""A client whose calls cost more is given a tenth of the prompts."""
 BARE = "aiohttp_gather"
-QUICK = (OURS, "floor", BARE, "lm_deluge_batch")
+QUICK = (OURS, "floor", BARE)
 NOTE = (
     "Each job opens its connections, reads the prompts, asks, and writes a line for each answer"
     " with its text and usage; the lines are then read again and checked.\n"

@@ -22,6 +22,8 @@ import trustme
 from benchmarks.work import Reading, Work, write_input
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+SLOW_US: Final = 1_000
+"""A client whose plain call costs more than this is a slow one."""
 OURS: Final = "ours"
 """The adapter that all ratios refer to."""
 
@@ -78,6 +80,8 @@ class Plan:
 
     quick: bool
     rounds: int
+    slow_rounds: int
+    """Rounds that slow clients take part in."""
     target_s: float
     """CPU time that one measurement should take at least, so that noise averages out."""
     patience_s: float
@@ -200,9 +204,14 @@ def run_client(work: Work, *, patience_s: float) -> Reading:
         except subprocess.TimeoutExpired:
             raise ClientFailedError(f"not done after {patience_s:.0f} s") from None
         if done.returncode:
-            lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-            raise ClientFailedError(lines[-1][:200])
+            raise ClientFailedError(_last_error(done.stderr) or f"exit status {done.returncode}")
         return Reading(**json.loads(result_file.read_text()))
+
+
+def _last_error(stderr: str) -> str:
+    """Return the line that names the error; a group's traceback ends in a rule."""
+    lines = [line.strip(" |+") for line in stderr.splitlines() if "Error" in line]
+    return lines[-1][:200] if lines else ""
 
 
 def choose_count(name: str, case: Case, plan: Plan) -> int:
@@ -234,7 +243,8 @@ def measure(case: Case, plan: Plan, names: Sequence[str]) -> dict[str, Series]:
     with open_server(case) as served, tempfile.TemporaryDirectory() as folder:
         for index in range(plan.rounds):
             for name, series in results.items():
-                if series.failure is not None:
+                slow = ENTRANTS[name].call_us > SLOW_US
+                if series.failure is not None or (slow and index >= plan.slow_rounds):
                     continue
                 input_file, output_file = Path(folder, "in.jsonl"), Path(folder, "out.jsonl")
                 if case.operation == "job":

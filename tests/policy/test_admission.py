@@ -157,6 +157,25 @@ class AdmissionMachine(RuleBasedStateMachine):
         self.machine.release(ticket)
         self.naive.held.remove(ticket)
 
+    @rule(ticket=drawn)
+    def pass_on(self, ticket: Ticket) -> None:
+        naive = self.naive
+        if naive.state(ticket) is not HELD:
+            with pytest.raises(LocalProtocolError):
+                self.machine.pass_on(ticket)
+            return
+        heads = naive.heads()
+        alike = len(heads) == 1 and heads[0].permits == ticket.permits
+        within = all(permit.available_tokens >= 0 for permit in ticket.permits)
+        heir = self.machine.pass_on(ticket)
+        assert heir is (heads[0] if alike and within else None)
+        if heir is not None:
+            naive.held.remove(ticket)
+            # As if it had been released, and the next one been told.
+            assert heir in naive.may_go(self.totals)
+            naive.waiting.remove(heir)
+            naive.held.append(heir)
+
     @rule(number=st.integers(0, 2), bound=st.integers(0, 4))
     def set_bound(self, number: int, bound: int) -> None:
         self.permits[number].total_tokens = bound
@@ -183,7 +202,7 @@ class AdmissionMachine(RuleBasedStateMachine):
     @invariant()
     def what_is_held_holds_all_its_permits_and_nothing_else_holds_any(self) -> None:
         for permit in self.permits:
-            expected = {ticket for ticket in self.naive.held if permit in ticket.permits}
+            expected = {t.borrower for t in self.naive.held if permit in t.permits}
             assert set(borrowers_of(permit)) == expected
             assert permit.available_tokens == permit.total_tokens - len(expected)
 

@@ -21,6 +21,8 @@ class Gate:
 
     queues: Admission = attrs.field(factory=Admission)
     _waking: bool = attrs.field(default=False, init=False)
+    _wanted: bool = attrs.field(default=False, init=False)
+    """Whether somebody asked to wake while others were being told."""
 
     async def wait_held(self, ticket: Ticket) -> None:
         """Return when the ticket is held. Cancelled, it is idle again.
@@ -50,8 +52,19 @@ class Gate:
 
     def release(self, ticket: Ticket) -> None:
         """Give the ticket back, if it is held, and wake whoever can go."""
-        if ticket.state is HELD:
+        if ticket.state is not HELD:
+            return
+        heir = None if self._waking else self.queues.pass_on(ticket)
+        if heir is None:
             self.queues.release(ticket)
+            self.wake()
+            return
+        self._waking = True
+        try:
+            _tell(heir)
+        finally:
+            self._waking = False
+        if self._wanted:
             self.wake()
 
     def wake(self) -> None:
@@ -61,12 +74,18 @@ class Gate:
         those that can go then to this one, else thousands could stand on the stack.
         """
         if self._waking:
+            self._wanted = True
             return
         self._waking = True
+        self._wanted = False
         try:
             while (ticket := self.queues.ready()) is not None:
-                granted = ticket.granted
-                assert granted is not None, "a ticket that waits has somebody who waits for it"
-                granted()
+                _tell(ticket)
         finally:
             self._waking = False
+
+
+def _tell(ticket: Ticket) -> None:
+    granted = ticket.granted
+    assert granted is not None, "a ticket that waits has somebody who waits for it"
+    granted()

@@ -29,7 +29,12 @@ class Station:
     transport: Transport
     limiter: trio.CapacityLimiter
     retry_budget: RetryBudget
+    permits: tuple[Permit, ...] = attrs.field(init=False, repr=False)
+    """What a request here takes beside its batch's; nothing where no bound was told."""
     _targets: dict[tuple[str, str, str], Target] = attrs.field(factory=dict, init=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.permits = () if self.limiter.total_tokens == math.inf else (self.limiter,)
 
     def target(
         self, path: str, *, method: str = "POST", accept: str = "application/json"
@@ -115,5 +120,5 @@ class Route:
     def ticket(self, queue: object, *further: Permit) -> Ticket:
         """Return the ticket of a request that arrives now."""
         return Ticket(
-            age=self.gate.queues.next_age(), queue=queue, permits=(self.station.limiter, *further)
+            age=self.gate.queues.next_age(), queue=queue, permits=(*self.station.permits, *further)
         )

@@ -8,6 +8,7 @@ IDLE --request--> WAITING
 WAITING --ready--> HELD      it came to the head, and every permit was there
 WAITING --withdraw--> IDLE
 HELD --release--> IDLE
+HELD --pass_on--> IDLE       and the next ticket WAITING -> HELD, with the same permits
 ```
 
 Permits are taken all at the same instant or not at all: nobody holds one while waiting for
@@ -73,6 +74,8 @@ class Ticket:
     granted: Callable[[], None] | None = None
     """For the driver: how it learns that a waiting ticket is held now."""
     state: TicketState = IDLE
+    borrower: object = attrs.field(default=None, init=False, repr=False)
+    """For the machine: on whose behalf its permits were taken, as long as it is held."""
     place: int = attrs.field(default=0, init=False, repr=False)
     """For the machine: which entry of its queue stands for it; 0 is none."""
 
@@ -184,8 +187,37 @@ class Admission:
         if ticket.state is not HELD:
             raise LocalProtocolError(f"a ticket was released that is {ticket.state.name}")
         for permit in ticket.permits:
-            permit.release_on_behalf_of(ticket)
+            permit.release_on_behalf_of(ticket.borrower)
+        ticket.borrower = None
         ticket.state = IDLE
+
+    def pass_on(self, ticket: Ticket) -> Ticket | None:
+        """Give a held ticket's permits to the one that goes next, if that needs just these.
+
+        The same as `release` and `ready`, where there is one queue and no bound was lowered
+        meanwhile; but the permits are not touched, which is most of the cost of both (10 µs).
+
+        Returns:
+            The ticket that holds them now; None if the ticket is to be released.
+
+        Raises:
+            LocalProtocolError: The ticket is not held.
+        """
+        if ticket.state is not HELD:
+            raise LocalProtocolError(f"a ticket was passed on that is {ticket.state.name}")
+        if len(self._queues) != 1:
+            return None
+        (queue,) = self._queues.values()
+        heir = queue.head
+        if heir.permits != ticket.permits:
+            return None
+        for permit in heir.permits:
+            if permit.available_tokens < 0:
+                return None
+        heir.borrower, ticket.borrower = ticket.borrower, None
+        heir.state, ticket.state = HELD, IDLE
+        self._pop(queue)
+        return heir
 
     def ready(self) -> Ticket | None:
         """Return the next ticket that goes, which holds its permits now; None if none can.
@@ -200,11 +232,14 @@ class Admission:
             return None
         ticket = found.head
         _take(ticket)
-        heapq.heappop(found.entries)
-        ticket.place = 0
-        if not (found.skip_withdrawn() if found.withdrawn else found.entries):
-            del self._queues[ticket.queue]
+        self._pop(found)
         return ticket
+
+    def _pop(self, queue: _Queue) -> None:
+        ticket = heapq.heappop(queue.entries)[2]
+        ticket.place = 0
+        if not (queue.skip_withdrawn() if queue.withdrawn else queue.entries):
+            del self._queues[ticket.queue]
 
     def _has_older(self, ticket: Ticket) -> bool:
         """Whether an older head could go, so that the ticket would overtake it."""
@@ -221,13 +256,16 @@ def _is_free(ticket: Ticket) -> bool:
 
 
 def _take(ticket: Ticket) -> None:
+    # Not the ticket: it may pass its permits on, and come back for others.
+    borrower = object()
     taken = 0
     try:
         for permit in ticket.permits:
-            permit.acquire_on_behalf_of_nowait(ticket)
+            permit.acquire_on_behalf_of_nowait(borrower)
             taken += 1
     except BaseException:
         for permit in ticket.permits[:taken]:
-            permit.release_on_behalf_of(ticket)
+            permit.release_on_behalf_of(borrower)
         raise
+    ticket.borrower = borrower
     ticket.state = HELD

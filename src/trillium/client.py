@@ -169,11 +169,13 @@ class Client:
     ) -> bool | None:
         assert self._block is not None
         assert self._nursery is not None
+        self._state = "closed"
         try:
-            await self.aclose()
+            await self._routes.aclose()
         finally:
             self._nursery.cancel_scope.cancel()
-            suppressed = await self._block.__aexit__(kind, error, traceback)
+            # It waits for the nursery's own tasks alone, and those are cancelled.
+            suppressed = await self._block.__aexit__(kind, error, traceback)  # noqa: ASYNC102
         return suppressed
 
     async def open(self) -> None:
@@ -189,6 +191,7 @@ class Client:
         """Close all connections. Idempotent. What is in flight breaks."""
         self._state = "closed"
         await self._routes.aclose()
+        await trio.lowlevel.checkpoint()
 
     def _open(self) -> None:
         try:

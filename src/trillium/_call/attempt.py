@@ -120,8 +120,8 @@ class Attempt:
         except RequestError as error:
             self.sends = error.attempts
             self.abandoned = error.abandoned
-            fault = _fault_of(error, billed=error.abandoned > 0)
-            return fault  # noqa: ASYNC910  # sending was one, also where it failed
+            # Sending was a checkpoint, also where it failed.
+            return _fault_of(error, billed=error.abandoned > 0)  # noqa: ASYNC910
         self.sends = exchange.sends
         self.headers = exchange.headers
         if 200 <= exchange.status < 300:

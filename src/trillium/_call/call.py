@@ -201,7 +201,11 @@ class Call:
         return now
 
     def _start_attempt(self) -> Attempt:
-        now = self._attempt_at = trio.current_time()
+        started_at = self._retry.started_at
+        assert started_at is not None
+        # The first attempt starts with the call: no second look at the clock.
+        now = started_at if self._retry.attempts == 1 else trio.current_time()
+        self._attempt_at = now
         self._deadlines.attempt_started(now)
         self._attempt = Attempt(
             self.route, self._body, self._deadlines, watches_stalls=self.terms.stall_s != math.inf

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import final
+from typing import Final, final
 
 import attrs
+import trio
 
 from trillium._call.admission import Gate
 from trillium._call.route import Route, Station, open_station
@@ -13,6 +14,9 @@ from trillium._policy.retry_policy import RetryPolicy
 from trillium._transport.exchange import Transport
 from trillium.endpoints import Endpoint, Model
 from trillium.errors import InvalidRequestError
+
+CLOSE_GRACE_S: Final = 1.0
+"""How long an endpoint's connections may take to close, in seconds."""
 
 
 @final
@@ -54,10 +58,14 @@ class Routes:
         """Return a route to the endpoint itself, for questions that are about no model."""
         return self._open(Model(self.endpoint, ""))
 
-    async def aclose(self) -> None:
-        """Close the connections of all endpoints. What is in flight breaks."""
+    async def aclose(self) -> None:  # noqa: ASYNC910  # one is a matter of whoever closes
+        """Close the connections of all endpoints, also when cancelled. What is in flight breaks.
+
+        No cancellation is raised here, so that none takes the place of an error on its way out.
+        """
         for station in self._stations.values():
-            await station.transport.aclose()
+            with trio.move_on_after(CLOSE_GRACE_S, shield=True):
+                await station.transport.aclose()
 
     def _named(self, model: str | Model | None) -> Model:
         if isinstance(model, Model):

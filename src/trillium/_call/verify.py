@@ -63,7 +63,9 @@ async def verify(route: Route, *, named: bool, timeouts: Timeouts) -> Verificati
     with trio.CancelScope() as scope:
         if timeouts.request_s is not None:
             scope.deadline = started + timeouts.request_s
-        fault = await _check_key(route)
+        await trio.lowlevel.checkpoint()
+        path = route.station.endpoint.key_check_path
+        fault = None if path is None else await _check_key(route, path)
         if fault is None:
             fault, available = await _check_models(route, named=named)
         if fault is not None and fault.kind in _NOT_LISTED and available is None and named:
@@ -95,10 +97,7 @@ async def verify(route: Route, *, named: bool, timeouts: Timeouts) -> Verificati
     )
 
 
-async def _check_key(route: Route) -> Fault | None:
-    path = route.station.endpoint.key_check_path
-    if path is None:
-        return None
+async def _check_key(route: Route, path: str) -> Fault | None:
     found = await _get(route, path)
     return found if isinstance(found, Fault) else None
 
@@ -133,7 +132,8 @@ async def _get(route: Route, path: str) -> bytes | Fault:
         finally:
             await exchange.aclose()
     except RequestError as error:
-        return Fault(kind=error.kind, message=_redact(route, error.message))
+        # Sending was a checkpoint, also where it failed.
+        return Fault(kind=error.kind, message=_redact(route, error.message))  # noqa: ASYNC910
     if exchange.status == 200:
         return body
     fault = station.dialect.fault(exchange.status, exchange.headers, body, now_unix=time.time())

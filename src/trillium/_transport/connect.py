@@ -39,7 +39,7 @@ async def connect(addresses: list[Address]) -> socket.socket:
         except OSError as error:
             failures.append(error)
             failed.set()
-            return
+            return  # noqa: ASYNC910  # a failed connection was one
         connected.append(sock)
         nursery.cancel_scope.cancel()
 
@@ -68,6 +68,8 @@ async def _connect_to(address: Address) -> socket.socket:
         if code in _IN_PROGRESS:
             await trio.lowlevel.wait_writable(sock)
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        else:
+            await trio.lowlevel.checkpoint()
         if code:
             raise OSError(code, os.strerror(code))
     except BaseException:

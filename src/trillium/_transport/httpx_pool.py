@@ -9,8 +9,8 @@ async with httpx.AsyncClient(transport=trillium.httpx_transport()) as client:
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
-from typing import Any, Final, TypeVar, final
+from collections.abc import AsyncGenerator, Awaitable
+from typing import Any, Final, Self, TypeVar, final
 
 import httpx
 import trio
@@ -142,12 +142,16 @@ class _Body(httpx.AsyncByteStream):
         self._request = request
         self._read_s = read_s
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while not self._exchange.complete:
-            piece = await _within(self._read_s, self._request, self._receive())
-            if not piece:
-                break
-            yield piece
+    def __aiter__(self) -> Self:
+        return self  # no generator: httpx would leave it to the collector where it is cut short
+
+    async def __anext__(self) -> bytes:
+        if self._exchange.complete:
+            raise StopAsyncIteration
+        piece = await _within(self._read_s, self._request, self._receive())
+        if not piece:
+            raise StopAsyncIteration
+        return piece
 
     async def aclose(self) -> None:
         await self._exchange.aclose()

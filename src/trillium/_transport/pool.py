@@ -72,7 +72,7 @@ class _Connection:
     machine: ClientConnection
     idle_since: float = 0.0
 
-    async def send(self, request: bytes) -> None:
+    async def send(self, request: bytes) -> None:  # noqa: ASYNC910  # reading is next, and waits
         """Send a whole request; that the server stopped reading it is no error yet.
 
         Raises:
@@ -157,7 +157,7 @@ class PooledExchange:
                 "an exchange that was closed, or failed, has no more of a body"
             )
         self._piece = b""
-        return piece
+        return piece  # noqa: ASYNC910  # what has come already costs no turn
 
     async def read(self, max_bytes: int) -> bytes:
         """Return the rest of the body; see `Exchange`."""
@@ -174,7 +174,7 @@ class PooledExchange:
                 )
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> None:  # noqa: ASYNC910  # streams end here, and nothing waits
         """End the exchange; see `Exchange`."""
         self._abandon()
 
@@ -258,7 +258,7 @@ class Pool:
         """Do the same, but give the body out as it came: its content coding is not undone."""
         return await self._send(target, body, decoded=False)
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> None:  # noqa: ASYNC910  # what else is closed next must be, too
         """Close all connections; idempotent. What is in flight breaks."""
         self._closed = True
         for origin in self._origins.values():

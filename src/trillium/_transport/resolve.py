@@ -58,8 +58,9 @@ class Resolver:
             ConnectionBrokenError: There is no such host (kind `host_unknown`), or nobody could
                 tell (kind `connection_failed`).
         """
+        await trio.lowlevel.checkpoint()
         key = (host, port)
-        while True:
+        while True:  # noqa: ASYNC913  # once more only after having waited for a look-up
             look_up = self._known.get(key)
             if look_up is None or (look_up.addresses and look_up.expires_at < trio.current_time()):
                 look_up = await self._look_up(key)
@@ -93,7 +94,7 @@ class Resolver:
             if look_up.addresses is None:
                 del self._known[key]
             look_up.done.set()
-        return look_up
+        return look_up  # noqa: ASYNC910  # all but a name that is refused unasked has waited
 
 
 def _by_turns(addresses: list[Address]) -> list[Address]:

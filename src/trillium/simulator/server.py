@@ -197,10 +197,11 @@ class _Connection:
 
     async def _receive(self) -> SimulatedRequest | None:
         """Return the next request; None if there is none."""
+        await trio.lowlevel.checkpoint()  # it may have come already, and so may many after it
         head: h11.Request | None = None
         body: list[bytes] = []
         size = 0
-        while True:
+        while True:  # noqa: ASYNC913  # as many rounds as what has come already holds
             event = self._http.next_event()
             match event:
                 case h11.NEED_DATA:
@@ -325,10 +326,12 @@ class _Connection:
                     await trio.sleep_forever()  # until due: the rest stays with the client
 
     async def _flush(self, delivery: _Delivery) -> None:
-        if delivery.out:
-            out = bytes(delivery.out)
-            delivery.out.clear()
-            await self._stream.send_all(out)
+        if not delivery.out:
+            await trio.lowlevel.checkpoint()
+            return
+        out = bytes(delivery.out)
+        delivery.out.clear()
+        await self._stream.send_all(out)
 
     async def _send(self, data: bytes | None) -> None:
         await self._stream.send_all(data or b"")
@@ -341,6 +344,7 @@ class _Connection:
     async def _reject(self, error: h11.RemoteProtocolError) -> None:
         """Answer what is not HTTP; the connection is closed after it."""
         if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            await trio.lowlevel.checkpoint()
             return
         body = f"{error}\n".encode()
         headers = [("content-type", "text/plain"), ("content-length", str(len(body)))]

@@ -20,7 +20,7 @@ nox.options.error_on_external_run = True
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 SOURCES = ("src", "tests", "benchmarks", "examples", "noxfile.py")
-SANS_IO = ("_wire", "_policy")
+SANS_IO = ("_wire", "_policy", "_money")
 ASYNC_RULES = ("ASYNC1", "ASYNC900", "ASYNC910", "ASYNC911", "ASYNC912", "ASYNC913")
 
 
@@ -133,6 +133,14 @@ def docs(session: nox.Session) -> None:
     install(session, "docs")
     session.run("sphinx-build", "-q", "-W", "--keep-going", "docs", "build/docs")
     session.run("towncrier", "build", "--draft", "--version=next", silent=True)
+
+
+@nox.session
+def prices(session: nox.Session) -> None:
+    """Make the table of prices in the package anew, from the newest genai-prices."""
+    install(session, extras="[prices]")
+    session.install("--upgrade", *PYPROJECT["project"]["optional-dependencies"]["prices"])
+    session.run("python", "-m", "trillium.cli.price_table", "src/trillium/_money/prices.json")
 
 
 @nox.session

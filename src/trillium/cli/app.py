@@ -1,0 +1,106 @@
+"""The table of commands. Each is imported when it is used, or when its own help is asked for.
+
+The texts stand here, and not in the commands' modules, so that `trillium --help` imports none of
+them.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+import attrs
+from cyclopts import App
+
+import trillium
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Command:
+    """A row of the table: a module of this folder, and a function in it, have the same name."""
+
+    name: str
+    usage: str
+    help: str
+    """Its first sentence stands in the list of commands."""
+
+
+COMMANDS: Final = (
+    Command(
+        name="batch",
+        usage="INPUT -o OUTPUT --model M [OPTIONS]",
+        help="""Answers the prompts of a file.
+
+INPUT is a .jsonl file, whose lines are {"id": ..., "prompt": ...}, {"id": ..., "messages": [...]}
+or of the OpenAI batch format; or a .txt file with one prompt a line; or - for standard input,
+which has the lines of a .jsonl file. A file is checked as a whole before anything is sent;
+standard input is checked as it comes.
+
+OUTPUT gets one line of JSON for each prompt, when it is answered or has failed for good.
+
+Exit codes: 0 all completed, 1 some failed, 2 wrong use or input, 3 stopped by the deadline,
+130 interrupted, with what was answered on disk.""",
+    ),
+    Command(
+        name="complete",
+        usage="PROMPT --model M [OPTIONS]",
+        help="""Answers one prompt.
+
+The answer goes to standard output, piece by piece as it comes where that is a terminal.
+
+Exit codes: 0 answered, 1 failed, 2 wrong use, 130 interrupted.""",
+    ),
+    Command(
+        name="verify",
+        usage="(--model M | --provider P) [OPTIONS]",
+        help="""Tells whether a key is good and may use a model.
+
+It pays for no tokens where the provider lists its models, and for at most 16 where not.
+
+Exit codes: 0 good, 1 not good, 2 wrong use.""",
+    ),
+    Command(
+        name="prices",
+        usage="[MODEL...] [OPTIONS]",
+        help="""Shows the prices in use, where they are from and of which day.
+
+Exit codes: 0 all found, 1 no price known for some, 2 wrong use.""",
+    ),
+    Command(
+        name="simulate",
+        usage="[--port N] [OPTIONS]",
+        help="""Serves a simulated provider over HTTP, until Ctrl-C.
+
+It speaks OpenAI chat completions and Anthropic messages, at the pace, within the limits and with
+the faults that you choose. What befalls a request depends on the seed and the request alone.""",
+    ),
+    Command(
+        name="demo",
+        usage="[OPTIONS]",
+        help="""Answers 20 prompts, 5 at a time, and says what it took.
+
+Without flags it asks the built-in simulator: no key, no network.""",
+    ),
+)
+
+
+def _make_app() -> App:
+    app = App(
+        name="trillium",
+        version=trillium.__version__,
+        help="Answers many prompts through LLM HTTP APIs, as fast as the limits allow.",
+        help_epilogue="To begin, with no key and no network: trillium demo",
+    )
+    for place, command in enumerate(COMMANDS):
+        app.command(
+            f"trillium.cli.{command.name}:{command.name}",
+            name=command.name,
+            usage=f"Usage: trillium {command.name} {command.usage}",
+            help=command.help,
+            help_epilogue="",
+            sort_key=place,
+        )
+    return app
+
+
+app: Final = _make_app()

@@ -1,0 +1,125 @@
+"""The progress of a batch: one live line on a terminal, plain lines elsewhere.
+
+It is drawn by a task of the run, without a thread, and reads counts that are kept anyway: what it
+costs depends on the time, not on the number of requests.
+"""
+
+from __future__ import annotations
+
+import enum
+import sys
+from typing import Final
+
+import trio
+
+from trillium._batch.progress import Progress, ProgressLook
+from trillium.cli.terminal import Line, is_terminal, plain, write_error
+
+REDRAW_S: Final = 0.1
+"""As often as people can read; a redraw costs about 1 ms."""
+FIRST_PLAIN_S: Final = 0.2
+"""Soon, so that people see that something is being done."""
+PLAIN_S: Final = 5.0
+"""Seldom, so that a night's log stays short."""
+
+
+class Display(enum.Enum):
+    """How progress is shown."""
+
+    LIVE = enum.auto()
+    """One line that is drawn again and again."""
+    PLAIN = enum.auto()
+    """A line every few seconds."""
+    NONE = enum.auto()
+
+
+def display_for(*, wanted: bool, answers_on_terminal: bool = False) -> Display:
+    """Return how progress is shown on standard error.
+
+    Args:
+        wanted: Whether it is to be shown at all.
+        answers_on_terminal: Whether answers appear on the same terminal, between which a line
+            cannot be redrawn.
+    """
+    if not wanted or answers_on_terminal:
+        return Display.NONE
+    return Display.LIVE if is_terminal(sys.stderr) else Display.PLAIN
+
+
+async def show_progress(progress: Progress, display: Display) -> None:
+    """Show progress on standard error until cancelled, and once more then."""
+    match display:
+        case Display.LIVE:
+            await _show_live(progress)
+        case Display.PLAIN:
+            await _show_plainly(progress)
+        case Display.NONE:
+            await trio.sleep_forever()
+
+
+async def _show_live(progress: Progress) -> None:
+    from rich.console import Console  # noqa: PLC0415  # 60 ms that only a terminal needs
+    from rich.live import Live  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    def drawn() -> Text:
+        line = progress_line(progress.look(trio.current_time()))
+        return Text.assemble(*line, no_wrap=True, overflow="ellipsis")
+
+    console = Console(stderr=True)
+    with Live(drawn(), console=console, auto_refresh=False, redirect_stdout=False) as live:
+        try:
+            while True:
+                await trio.sleep(REDRAW_S)
+                live.update(drawn(), refresh=True)
+        finally:
+            live.update(drawn())  # drawn when the block is left
+
+
+async def _show_plainly(progress: Progress) -> None:
+    def show() -> None:
+        write_error(plain(progress_line(progress.look(trio.current_time()))) + "\n")
+
+    shown = False
+    try:
+        await trio.sleep(FIRST_PLAIN_S)
+        while True:
+            show()
+            shown = True
+            await trio.sleep(PLAIN_S)
+    finally:
+        if not shown:
+            show()
+
+
+def progress_line(look: ProgressLook) -> Line:
+    """Return one line that says where a batch is."""
+    of_all = "" if look.total is None else f" of {look.total:,}"
+    line = [
+        (f"{look.completed:,}{of_all} done", "green" if look.completed else ""),
+        (f"{look.failed:,} failed", "red" if look.failed else ""),
+        (f"{look.in_flight:,} in flight", ""),
+    ]
+    if look.waiting is not None:
+        line.append((f"{look.waiting:,} waiting", ""))
+    line.append((f"{look.retrying:,} retrying", "yellow" if look.retrying else ""))
+    line.append((f"{rate(look.requests_per_s)} requests/s", ""))
+    line.append((f"{rate(look.tokens_per_s)} tokens/s", ""))
+    if look.left_s:
+        line.append((f"ETA {clock(look.left_s)}", ""))
+    parted: list[tuple[str, str]] = []
+    for piece in line:
+        parted += [(", ", ""), piece] if parted else [piece]
+    return parted
+
+
+def rate(per_s: float) -> str:
+    """Return a rate in few digits."""
+    return f"{per_s:,.0f}" if per_s >= 10 or not per_s else f"{per_s:.1f}"
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as `0:05` or `1:02:03`."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,122 @@
+"""A batch as a trio run of its own: with its progress shown, and stopped by signals.
+
+Whatever ends it, the caller gets a `Ran`, so that the summary is the same for all endings.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterable, Iterable
+from typing import Final, final
+
+import attrs
+import trio
+
+from trillium._batch.progress import Progress
+from trillium._batch.statistics import Stop
+from trillium._call.nurseries import open_private_nursery
+from trillium.cli.answers import Answers, Watch
+from trillium.cli.progress_line import Display, show_progress
+from trillium.client import Client
+from trillium.errors import UsageError
+from trillium.messages import Request
+
+STOPPING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Job:
+    """What is to be run."""
+
+    client: Client
+    requests: Iterable[Request] | AsyncIterable[Request]
+    total: int | None
+    """How many requests there are, if that is known."""
+    concurrency: int
+    ordered: bool = False
+    deadline_s: float | None = None
+    display: Display
+
+
+@final
+@attrs.define(kw_only=True)
+class Ran:
+    """What became of a run."""
+
+    progress: Progress = attrs.field(factory=lambda: Progress(started_at=0.0))
+    elapsed_s: float = 0.0
+    stop: Stop | None = None
+    """Why the batch ended early by itself."""
+    signal: signal.Signals | None = None
+    """The signal that ended it."""
+    reader_gone: bool = False
+    """Whether it ended because nobody reads standard output any more."""
+    error: UsageError | None = None
+    """What ended it: a bad line of a stream, an output that cannot be written."""
+
+
+def run_job(job: Job, answers: Answers | None) -> Ran:
+    """Run a batch to whatever end, and return what became of it.
+
+    Args:
+        job: What is to be run.
+        answers: Where outcomes go; left open. None only counts them.
+    """
+    ran = Ran()
+    trio.run(_run_job, job, answers, ran)
+    return ran
+
+
+async def _run_job(job: Job, answers: Answers | None, ran: Ran) -> None:
+    started_at = trio.current_time()
+    ran.progress = Progress(total=job.total, started_at=started_at)
+    try:
+        async with open_private_nursery() as nursery:
+            await nursery.start(_stop_on_signal, nursery.cancel_scope, ran)
+            nursery.start_soon(show_progress, ran.progress, job.display)
+            if answers is not None:
+                nursery.start_soon(answers.write_as_they_come)
+            await _answer(job, answers, ran)
+            if answers is not None:
+                await answers.wait_all_written()
+            nursery.cancel_scope.cancel()
+    except BrokenPipeError:
+        ran.reader_gone = True
+    except UsageError as error:
+        ran.error = error
+    ran.elapsed_s = trio.current_time() - started_at
+
+
+async def _answer(job: Job, answers: Answers | None, ran: Ran) -> None:
+    async with job.client as client:
+        batch = client.batch(
+            job.requests,
+            concurrency=job.concurrency,
+            ordered=job.ordered,
+            deadline_s=job.deadline_s,
+            observer=Watch(ran.progress, answers),
+        )
+        async with batch:
+            async for outcome in batch:
+                if answers is None:
+                    continue
+                answers.take(outcome)
+                if answers.is_full:
+                    await answers.wait_for_room()
+            ran.stop = batch.stopped
+
+
+async def _stop_on_signal(
+    scope: trio.CancelScope,
+    ran: Ran,
+    *,
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Cancel everything at the first signal; from then on the next one has its usual effect."""
+    with trio.open_signal_receiver(*STOPPING_SIGNALS) as signals:
+        task_status.started()
+        async for number in signals:
+            ran.signal = signal.Signals(number)
+            scope.cancel()
+            return

@@ -39,6 +39,8 @@ def restore_modules() -> None:
     The package has them say `trillium`, as users import them; the docs of attributes, which stand
     below these as plain strings, are only found in the text of the file itself.
     """
+    for name in trillium.__all__:
+        getattr(trillium, name)  # it says `trillium` from its first use on
     for found in pkgutil.walk_packages(trillium.__path__, "trillium."):
         if found.name.endswith("__main__"):
             continue

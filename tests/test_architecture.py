@@ -26,8 +26,11 @@ DOORS: Final = ["trillium", "trillium.simulator"]
 MAX_LINES: Final = 500
 NAMELESS: Final = {"utils", "common", "helpers", "misc", "compat"}
 """Names that answer no question."""
-HEAVY: Final = ["asyncio", "cyclopts", "h11", "httpcore", "httpx", "rich"]
-"""What is imported where it is used, and not by `import trillium`."""
+HEAVY: Final = [
+    "asyncio", "cyclopts", "email", "h11", "html", "http.client", "httpcore", "httpx", "rich",
+    "urllib.request",
+]  # fmt: skip
+"""What is imported where it is used, and not for every client."""
 
 
 def name_of(path: Path) -> str:
@@ -67,6 +70,8 @@ def test_every_module_can_be_imported_alone() -> None:
 @pytest.mark.parametrize("door", DOORS)
 def test_all_names_what_is_bound_and_nothing_else(door: str) -> None:
     module = importlib.import_module(door)
+    for name in module.__all__:
+        getattr(module, name)
     bound = {
         name
         for name, value in vars(module).items()
@@ -77,6 +82,30 @@ def test_all_names_what_is_bound_and_nothing_else(door: str) -> None:
     named = {name for name in module.__all__ if not name.startswith("_")}
     assert bound == named
     assert len(module.__all__) == len(set(module.__all__))
+
+
+def test_what_checkers_read_of_trillium_is_what_is_bound_when_it_is_used() -> None:
+    """The imports below `TYPE_CHECKING` are never run: nothing else would tell that they lie."""
+    tree = ast.parse(Path(trillium.__file__).read_text("utf-8"))
+    read = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    seen = {alias.name for node in read for alias in node.names}
+    assert seen == {name for name in trillium.__all__ if not name.startswith("_")}
+    for node in read:
+        home = importlib.import_module(str(node.module))
+        for alias in node.names:
+            assert getattr(trillium, alias.name) is getattr(home, alias.name)
+    assert set(trillium.__all__) <= set(dir(trillium))
+
+
+def test_a_name_that_is_not_public_is_no_attribute_of_trillium() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'complete'"):
+        getattr(trillium, "complete")  # noqa: B009
+
+
+@pytest.mark.slow
+def test_public_names_show_their_path_however_their_modules_were_imported() -> None:
+    program = "import trillium.client, trillium; trillium.model; print(trillium.errors.StatusError)"
+    assert _output_of(program) == "<class 'trillium.StatusError'>\n"
 
 
 def test_public_names_show_the_path_they_are_imported_from() -> None:
@@ -114,9 +143,18 @@ def test_the_reference_lists_all_public_names() -> None:
 
 
 @pytest.mark.slow
-def test_importing_trillium_imports_only_what_every_user_needs() -> None:
-    program = "import sys, trillium; print(*sys.modules)"
-    run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert set(run.stdout.split()).isdisjoint(HEAVY)
+def test_importing_trillium_imports_nothing_until_a_name_is_used() -> None:
+    heavy = ("attr", "httptools", "msgspec", "trillium.", "trio")
+    program = f"import sys, trillium; print([m for m in sys.modules if m.startswith({heavy})])"
+    assert _output_of(program) == "[]\n"
+
+
+@pytest.mark.slow
+def test_using_trillium_imports_only_what_every_user_needs() -> None:
+    program = "import sys; from trillium import Request, open_client; print(*sys.modules)"
+    assert set(_output_of(program).split()).isdisjoint(HEAVY)
+
+
+def _output_of(program: str) -> str:
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout

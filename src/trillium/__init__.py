@@ -6,63 +6,68 @@ async with trillium.open_client("openai/gpt-4.1") as client:
 ```
 """
 
-from trillium._batch.run import Batch
-from trillium._batch.statistics import BatchStatistics, Stop, StopCause
-from trillium._call.stream import CompletionStream
-from trillium._call.verify import Verification
-from trillium._policy.retry_policy import RetryPolicy
-from trillium._transport.for_httpx import httpx_transport
-from trillium._wire.dialect import dialect_names as dialects
-from trillium.client import Client, Prompt, open_client
-from trillium.completions import (
-    Chunk,
-    Completion,
-    Failure,
-    FinishReason,
-    Outcome,
-    ToolCallDelta,
-    Usage,
-)
-from trillium.endpoints import Endpoint, Model, Secret
-from trillium.errors import (
-    ClientClosedError,
-    ConnectionBrokenError,
-    DeadlineError,
-    ErrorKind,
-    EventTooLargeError,
-    Fault,
-    InvalidInputError,
-    InvalidRequestError,
-    LocalProtocolError,
-    NotSentError,
-    RateLimitedError,
-    RemoteProtocolError,
-    RequestError,
-    StatusError,
-    TrilliumError,
-    UsageError,
-)
-from trillium.messages import (
-    ImagePart,
-    JSONSchema,
-    Message,
-    NamedTool,
-    Part,
-    RawPart,
-    ReasoningPart,
-    RefusalPart,
-    Request,
-    TextPart,
-    Tool,
-    ToolCall,
-    assistant,
-    system,
-    tool,
-    user,
-)
-from trillium.observers import Observer
-from trillium.providers import model
-from trillium.timeouts import Timeouts
+import importlib
+import sys
+import typing
+
+if typing.TYPE_CHECKING:
+    from trillium._batch.run import Batch
+    from trillium._batch.statistics import BatchStatistics, Stop, StopCause
+    from trillium._call.stream import CompletionStream
+    from trillium._call.verify import Verification
+    from trillium._policy.retry_policy import RetryPolicy
+    from trillium._transport.for_httpx import httpx_transport
+    from trillium._wire.dialect import dialects
+    from trillium.client import Client, Prompt, open_client
+    from trillium.completions import (
+        Chunk,
+        Completion,
+        Failure,
+        FinishReason,
+        Outcome,
+        ToolCallDelta,
+        Usage,
+    )
+    from trillium.endpoints import Endpoint, Model, Secret
+    from trillium.errors import (
+        ClientClosedError,
+        ConnectionBrokenError,
+        DeadlineError,
+        ErrorKind,
+        EventTooLargeError,
+        Fault,
+        InvalidInputError,
+        InvalidRequestError,
+        LocalProtocolError,
+        NotSentError,
+        RateLimitedError,
+        RemoteProtocolError,
+        RequestError,
+        StatusError,
+        TrilliumError,
+        UsageError,
+    )
+    from trillium.messages import (
+        ImagePart,
+        JSONSchema,
+        Message,
+        NamedTool,
+        Part,
+        RawPart,
+        ReasoningPart,
+        RefusalPart,
+        Request,
+        TextPart,
+        Tool,
+        ToolCall,
+        assistant,
+        system,
+        tool,
+        user,
+    )
+    from trillium.observers import Observer
+    from trillium.providers import model
+    from trillium.timeouts import Timeouts
 
 __version__ = "0.1.0"
 
@@ -127,13 +132,68 @@ __all__ = [
     "user",
 ]
 
+_HOMES: typing.Final = {
+    name: f"trillium.{module}"
+    for module, names in {
+        "_batch.run": "Batch",
+        "_batch.statistics": "BatchStatistics Stop StopCause",
+        "_call.stream": "CompletionStream",
+        "_call.verify": "Verification",
+        "_policy.retry_policy": "RetryPolicy",
+        "_transport.for_httpx": "httpx_transport",
+        "_wire.dialect": "dialects",
+        "client": "Client Prompt open_client",
+        "completions": "Chunk Completion Failure FinishReason Outcome ToolCallDelta Usage",
+        "endpoints": "Endpoint Model Secret",
+        "errors": (
+            "ClientClosedError ConnectionBrokenError DeadlineError ErrorKind "
+            "EventTooLargeError Fault InvalidInputError InvalidRequestError "
+            "LocalProtocolError NotSentError RateLimitedError RemoteProtocolError "
+            "RequestError StatusError TrilliumError UsageError"
+        ),
+        "messages": (
+            "ImagePart JSONSchema Message NamedTool Part RawPart ReasoningPart RefusalPart "
+            "Request TextPart Tool ToolCall assistant system tool user"
+        ),
+        "observers": "Observer",
+        "providers": "model",
+        "timeouts": "Timeouts",
+    }.items()
+    for name in names.split()
+}
+"""Where the public names are written: the imports above once more, as nothing runs those."""
 
-def _show_public_path() -> None:
-    """Let tracebacks, docs and pickles name this module, whatever file a thing stands in."""
-    for name in __all__:
-        public = globals()[name]
+
+if not typing.TYPE_CHECKING:  # else a checker would let any name pass
+
+    def __getattr__(name: str) -> object:
+        """Import what a public name stands for when it is first used (PEP 562).
+
+        The whole library takes 90 ms to import where what it stands on takes 170; most of that
+        is building record classes. Who only asks for `__version__`, or for `--help`, need not
+        wait for it.
+        """
+        if name not in _HOMES:
+            raise AttributeError(f"module 'trillium' has no attribute {name!r}")
+        importlib.import_module(_HOMES[name])
+        _bind_what_is_imported()
+        return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+def _bind_what_is_imported() -> None:
+    """Bind the public names of all modules that are there by now, whoever imported them.
+
+    Tracebacks, docs and pickles then name this module, whatever file a thing stands in: also of
+    an error that was raised before its class was asked for here.
+    """
+    for name, home in _HOMES.items():
+        # What another thread is importing just now may be there in part.
+        if name in globals() or not hasattr(sys.modules.get(home), name):
+            continue
+        public = globals()[name] = getattr(sys.modules[home], name)
         if callable(public):
             public.__module__ = __name__
-
-
-_show_public_path()

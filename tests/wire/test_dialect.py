@@ -9,7 +9,7 @@ import pytest
 
 from trillium._wire.answer_body import decode_answer
 from trillium._wire.answer_stream import AnswerStream
-from trillium._wire.dialect import Dialect, dialect_named, dialect_names
+from trillium._wire.dialect import Dialect, dialect_named, dialects
 from trillium._wire.fault_rules import answer_fault, body_fault, error_fault_in, status_fault
 from trillium._wire.headers import Headers
 from trillium._wire.json_body import encode_json
@@ -23,7 +23,7 @@ from trillium.messages import Request
 
 
 def test_the_dialects_are_the_files_of_their_folder():
-    assert dialect_names() == ["anthropic", "openai-chat"]
+    assert dialects() == ["anthropic", "openai-chat"]
 
 
 def test_a_dialect_is_found_by_its_name_or_its_short_one():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+import sys
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from trillium._transport.exchange import Transport
 from trillium._transport.pool import Pool
@@ -43,7 +44,14 @@ def open_transport(
 def proxy_from_environment(scheme: str, host: str) -> bool:
     """Whether the environment names a proxy for a host, and does not exempt the host.
 
-    Reads `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, upper or lower case.
+    Reads `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, upper or lower case; of macOS
+    and Windows also the settings of the system.
     """
+    has_settings = sys.platform in ("darwin", "win32")
+    if not has_settings and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return False
+    # Here, since it brings in http.client and email: 10 ms of every start, for most in vain.
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415
+
     proxies = getproxies()
     return bool(proxies.get(scheme) or proxies.get("all")) and not proxy_bypass(host)

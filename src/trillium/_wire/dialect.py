@@ -15,7 +15,7 @@ import pkgutil
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from trillium._wire import dialects
+from trillium._wire import dialects as folder
 from trillium._wire.headers import Headers
 from trillium._wire.sse import ServerSentEvent
 from trillium.completions import Answer, Chunk
@@ -100,9 +100,9 @@ class Dialect(Protocol):
         """
 
 
-def dialect_names() -> list[str]:
+def dialects() -> list[str]:
     """Return the names of the dialects that are there, in order."""
-    return sorted(entry.name.replace("_", "-") for entry in pkgutil.iter_modules(dialects.__path__))
+    return sorted(entry.name.replace("_", "-") for entry in pkgutil.iter_modules(folder.__path__))
 
 
 @functools.cache
@@ -112,11 +112,11 @@ def dialect_named(name: str) -> Dialect:
     Raises:
         InvalidRequestError: There is no such dialect.
     """
-    known = dialect_names()
+    known = dialects()
     full = SHORT_NAMES.get(name, name)
     if full not in known:
         msg = f"unknown dialect {name!r}: one of {', '.join(known)}"
         raise InvalidRequestError(msg)
-    module = importlib.import_module(f"{dialects.__name__}.{full.replace('-', '_')}")
+    module = importlib.import_module(f"{folder.__name__}.{full.replace('-', '_')}")
     dialect: Dialect = module.DIALECT
     return dialect

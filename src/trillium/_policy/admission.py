@@ -17,22 +17,32 @@ backed off goes before what is newer. A head that lacks a permit holds up its ow
 and of several heads that could go the oldest does, also before one that is just requested.
 
 So `ready` must be asked, until it says None, after whatever may let somebody go: a release, a
-withdrawal, and a permit whose bound was raised. What lacks one of several permits has no claim
-to the others: as long as younger queues use up each of them in turn, it waits.
+withdrawal, a permit whose bound was raised, and the time that `due` names. What lacks one of
+several permits has no claim to the others: as long as younger queues use up each of them in turn,
+it waits.
 
-Concurrency is the one kind of permit for now: a `trio.CapacityLimiter` fits `Permit`.
+Quota is asked of the ticket's meter at the same instant, and charged as the ticket is let go. A
+head that has its permits and lacks quota does claim it: nobody younger takes from the buckets
+that it waits for, in whatever queue, else small requests would starve large ones. `due` says who
+so waits, and until when: one timer for each such head, and none for those behind it.
+
+A permit is anything with a bound, as a `trio.CapacityLimiter` is.
 """
 
 from __future__ import annotations
 
 import enum
 import heapq
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Protocol, final
 
 import attrs
 
+from trillium._policy.quota import Charge, Meter
+from trillium._policy.quota_bucket import Bucket
+from trillium._policy.token_estimate import size_of
 from trillium.errors import LocalProtocolError
+from trillium.messages import Request
 
 
 class Permit(Protocol):
@@ -74,6 +84,16 @@ class Ticket:
     granted: Callable[[], None] | None = None
     """For the driver: how it learns that a waiting ticket is held now."""
     state: TicketState = IDLE
+    meter: Meter | None = None
+    """The quota that it is charged to."""
+    request: Request | None = None
+    """What is measured for the quota, where that counts tokens."""
+    charge: Charge | None = None
+    """What was taken when it was let go last; None where there was no limit."""
+    sent: bool = False
+    """Set by the driver as it sends: what is released unsent gets its charge back."""
+    due: Callable[[float], None] | None = None
+    """For the driver: told, while the ticket waits for quota alone, until when."""
     borrower: object = attrs.field(default=None, init=False, repr=False)
     """For the machine: on whose behalf its permits were taken, as long as it is held."""
     place: int = attrs.field(default=0, init=False, repr=False)
@@ -123,6 +143,8 @@ def _waits(entry: _Entry) -> bool:
 class Admission:
     """All queues that share permits with one another: those of a client."""
 
+    due: list[tuple[Ticket, float]] = attrs.field(factory=list, init=False)
+    """After a `ready` that said None: who waits for nothing but quota, and until when."""
     _queues: dict[Hashable, _Queue] = attrs.field(factory=dict, init=False)
     _arrivals: int = attrs.field(default=0, init=False)
     _places: int = attrs.field(default=0, init=False)
@@ -137,8 +159,16 @@ class Admission:
         """How many tickets wait."""
         return sum(len(queue.entries) - queue.withdrawn for queue in self._queues.values())
 
-    def request(self, ticket: Ticket) -> bool:
-        """Ask for a ticket's permits; True if it holds them now, False if it waits.
+    def is_head(self, ticket: Ticket) -> bool:
+        """Whether a ticket waits, and is the next of its queue."""
+        return ticket.state is WAITING and self._queues[ticket.queue].head is ticket
+
+    def request(self, ticket: Ticket, now: float = 0.0) -> bool:
+        """Ask for a ticket's permits and quota; True if it holds them now, False if it waits.
+
+        Args:
+            ticket: It is idle.
+            now: The time; of no matter where the ticket has no meter.
 
         Raises:
             LocalProtocolError: The ticket is not idle.
@@ -149,9 +179,10 @@ class Admission:
         if (
             (queue is None or ticket.age < queue.head.age)
             and _is_free(ticket)
-            and not (self._queues and self._has_older(ticket))
+            and (ticket.meter is None or ticket.meter.quiet or _ready_at(ticket, now) <= now)
+            and not (self._queues and self._has_older(ticket, now))
         ):
-            _take(ticket)
+            _take(ticket, now)
             return True
         self._places += 1
         entry = (ticket.age, self._places, ticket)
@@ -190,6 +221,8 @@ class Admission:
             permit.release_on_behalf_of(ticket.borrower)
         ticket.borrower = None
         ticket.state = IDLE
+        if ticket.meter is not None:
+            _leave(ticket, ticket.meter)
 
     def pass_on(self, ticket: Ticket) -> Ticket | None:
         """Give a held ticket's permits to the one that goes next, if that needs just these.
@@ -209,29 +242,33 @@ class Admission:
             return None
         (queue,) = self._queues.values()
         heir = queue.head
-        if heir.permits != ticket.permits:
+        meter = heir.meter
+        if heir.permits != ticket.permits or (meter is not None and not meter.quiet):
             return None
         for permit in heir.permits:
             if permit.available_tokens < 0:
                 return None
         heir.borrower, ticket.borrower = ticket.borrower, None
         heir.state, ticket.state = HELD, IDLE
+        if ticket.meter is not None:
+            _leave(ticket, ticket.meter)
+        if meter is not None:
+            _enter(heir, meter, 0.0)  # a quiet meter looks at no clock
         self._pop(queue)
         return heir
 
-    def ready(self) -> Ticket | None:
+    def ready(self, now: float = 0.0) -> Ticket | None:
         """Return the next ticket that goes, which holds its permits now; None if none can.
 
         O(queues), of which there is one for each model and batch that waits.
         """
-        found: _Queue | None = None
-        for queue in self._queues.values():
-            if (found is None or queue.entries[0] < found.entries[0]) and _is_free(queue.head):
-                found = queue
+        if self.due:
+            self.due = []
+        found = self._find(now)
         if found is None:
             return None
         ticket = found.head
-        _take(ticket)
+        _take(ticket, now)
         self._pop(found)
         return ticket
 
@@ -241,11 +278,60 @@ class Admission:
         if not (queue.skip_withdrawn() if queue.withdrawn else queue.entries):
             del self._queues[ticket.queue]
 
-    def _has_older(self, ticket: Ticket) -> bool:
-        """Whether an older head could go, so that the ticket would overtake it."""
-        return any(
-            queue.head.age <= ticket.age and _is_free(queue.head) for queue in self._queues.values()
-        )
+    def _find(self, now: float) -> _Queue | None:
+        """Return the queue whose head goes, and note in `due` who waits for quota."""
+        queues: Iterable[_Queue] = self._queues.values()
+        if len(self._queues) > 1:
+            queues = sorted(queues, key=_head_entry)
+        claimed: list[Bucket] = []
+        for queue in queues:
+            ticket = queue.head
+            if not _is_free(ticket):
+                continue
+            meter = ticket.meter
+            if meter is None or meter.quiet:
+                return queue
+            if claimed and not meter.isdisjoint(claimed):
+                continue
+            at = _ready_at(ticket, now)
+            if at <= now:
+                return queue
+            self.due.append((ticket, at))
+            if len(self._queues) > 1:
+                assert ticket.charge is not None
+                claimed += meter.lacking(ticket.charge, now)
+        return None
+
+    def _has_older(self, ticket: Ticket, now: float) -> bool:
+        """Whether an older head could go, or claims quota: the ticket would overtake it."""
+        for queue in self._queues.values():
+            head = queue.head
+            if head.age > ticket.age or not _is_free(head):
+                continue
+            meter, own = head.meter, ticket.meter
+            if meter is None or meter.quiet or _ready_at(head, now) <= now:
+                return True
+            if own is not None and own.buckets:
+                assert head.charge is not None
+                if not own.isdisjoint(meter.lacking(head.charge, now)):
+                    return True
+        return False
+
+
+def _head_entry(queue: _Queue) -> tuple[int, int]:
+    return queue.entries[0][:2]
+
+
+def _ready_at(ticket: Ticket, now: float) -> float:
+    """Return when a ticket's quota is there."""
+    meter = ticket.meter
+    assert meter is not None
+    charge = ticket.charge
+    if charge is None or charge.marks:
+        charge = ticket.charge = Charge()  # each attempt has its own
+    if meter.counts_tokens and charge.size is None and ticket.request is not None:
+        meter.measure(charge, size_of(ticket.request))
+    return meter.ready_at(charge, now)
 
 
 def _is_free(ticket: Ticket) -> bool:
@@ -255,7 +341,7 @@ def _is_free(ticket: Ticket) -> bool:
     return True
 
 
-def _take(ticket: Ticket) -> None:
+def _take(ticket: Ticket, now: float) -> None:
     # Not the ticket: it may pass its permits on, and come back for others.
     borrower = object()
     taken = 0
@@ -269,3 +355,22 @@ def _take(ticket: Ticket) -> None:
         raise
     ticket.borrower = borrower
     ticket.state = HELD
+    if ticket.meter is not None:
+        _enter(ticket, ticket.meter, now)
+
+
+def _enter(ticket: Ticket, meter: Meter, now: float) -> None:
+    meter.in_flight += 1
+    meter.accepted += 1
+    ticket.sent = False
+    if meter.quiet:
+        ticket.charge = None
+    else:
+        assert ticket.charge is not None, "nobody is let go whose charge was not looked at"
+        meter.take(ticket.charge, now)
+
+
+def _leave(ticket: Ticket, meter: Meter) -> None:
+    meter.in_flight -= 1
+    if ticket.charge is not None and not ticket.sent:
+        meter.give_back(ticket.charge)

@@ -1,0 +1,180 @@
+"""One limit of rate, seen from outside: how much may be sent, and when.
+
+A provider keeps a bucket that holds `capacity`, gains `rate` each second and starts full. We keep
+what is *missing* from it: a charge adds to that, time takes away. So nothing of the bucket's size
+need be known to follow it: a bucket that proves larger than thought has had the same missing.
+
+How much may be missing at most, the *room*, is the least that is certain:
+
+- Nothing known: a request at a time, evenly (and `SLACK_S` of rate, so that a timer that fires
+  late loses nothing). Even pacing suits any provider whose bucket holds what it must.
+- Told a burst: that, less one step if the rest is above even pacing. Some providers fill
+  their buckets by the second, not continuously; between two fills a second's worth is missing
+  that our smooth bucket knows nothing of.
+- What headers show: `remaining` and what we know to be missing are together the bucket's size.
+  The least that was seen in the last seconds counts: it holds the step of such a provider, the
+  use that others make of the limit, and requests that overtook each other on their way. Until
+  a whole step has been seen, one step is kept in reserve.
+
+The rule of passing is that of GCRA: `missing + cost <= room`. What costs more than the room
+passes when nothing is missing. `missing` is never below 0.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, final
+
+import attrs
+
+from trillium.limits import Counted
+
+SLACK_S: Final = 0.025
+"""How late a timer may be without loss, in seconds of the rate."""
+STEP_S: Final = 1.0
+"""How long a provider may wait between two fills of a bucket, in seconds; most wait for nothing."""
+SIGHT_S: Final = 2.0
+"""How long the least that was seen counts; between one and two of these."""
+ROUNDING: Final = 1e-9
+"""A share of the room: times are floats."""
+
+WHICH: Final = {
+    Counted.REQUESTS: 0,
+    Counted.TOKENS: 1,
+    Counted.INPUT_TOKENS: 2,
+    Counted.OUTPUT_TOKENS: 3,
+}
+"""Where in `Amounts` a bucket finds its cost."""
+
+Amounts = tuple[float, float, float, float]
+"""What a request costs: one request; tokens in all; input tokens; output tokens."""
+
+
+@final
+@attrs.define(eq=False)
+class Bucket:
+    """One limit."""
+
+    counted: Counted
+    amount: float
+    """So much ..."""
+    window_s: float
+    """... in so many seconds."""
+    told: bool = False
+    burst: float | None = None
+    """How much at once the user told, if told."""
+    which: int = attrs.field(init=False)
+    rate: float = attrs.field(init=False)
+    """What comes back in a second."""
+    room: float = attrs.field(init=False)
+    """How much may be missing at most."""
+    told_amount: float = attrs.field(init=False)
+    """What the user told; infinite where the limit is learnt."""
+    seen_at: float = attrs.field(default=-math.inf, init=False)
+    """When headers first told of it."""
+    _missing: float = attrs.field(default=0.0, init=False)
+    _at: float = attrs.field(default=-math.inf, init=False)
+    _least: float = attrs.field(default=math.inf, init=False)
+    _least_before: float = attrs.field(default=math.inf, init=False)
+    _since: float = attrs.field(default=-math.inf, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.which = WHICH[self.counted]
+        self.told_amount = self.amount if self.told else math.inf
+        self.rate = self.amount / self.window_s
+        self.room = self._first_room()
+
+    def missing(self, now: float) -> float:
+        """Return how much is missing from a full bucket."""
+        if now > self._at:
+            left = self._missing - (now - self._at) * self.rate
+            self._missing = left if left > 0.0 else 0.0
+            self._at = now
+        return self._missing
+
+    def ready_at(self, cost: float, now: float) -> float:
+        """Return when `cost` passes, if nothing else does: `now`, or later."""
+        room = self.room
+        if cost > room:
+            room = cost
+        over = self.missing(now) + cost - room
+        if over <= room * ROUNDING:
+            return now
+        at = now + over / self.rate
+        # Else a float that is too coarse would never let it pass.
+        return at if at > now else math.nextafter(now, math.inf)
+
+    def fits(self, cost: float) -> bool:
+        """Whether so much ever passes."""
+        most = self.amount if self.burst is None else min(self.amount, self.burst)
+        return self.counted is Counted.REQUESTS or cost <= most * (1 + ROUNDING)
+
+    def take(self, cost: float, now: float) -> float:
+        """Charge; return how much is missing now."""
+        missing = self._missing = self.missing(now) + cost
+        return missing
+
+    def correct(self, difference: float, now: float) -> None:
+        """Charge more, or give back where the difference is negative."""
+        left = self.missing(now) + difference
+        self._missing = left if left > 0.0 else 0.0
+
+    def set_amount(self, amount: float, now: float) -> None:
+        """Take note that the provider permits another amount; never more than was told."""
+        amount = min(amount, self.told_amount)
+        if amount == self.amount:
+            return
+        self.missing(now)  # until now at the old rate
+        self.amount = amount
+        self.rate = amount / self.window_s
+        if self.seen_at == -math.inf:
+            self.room = self._first_room()
+
+    def tell(self, amount: float, burst: float | None, now: float) -> None:
+        """Take a limit that the user tells now in the place of what was told or learnt before."""
+        self.told, self.told_amount, self.burst = True, amount, burst
+        self.missing(now)
+        self.amount = amount
+        self.rate = amount / self.window_s
+        self.room = self._first_room()
+        self.seen_at = -math.inf
+
+    def see(self, remaining: float, missing: float, now: float) -> None:
+        """Take in what a response told.
+
+        Args:
+            remaining: What was left when the request had been charged.
+            missing: What was missing then as we know it, the request's own charge included.
+            now: When the response came.
+        """
+        size = remaining + missing
+        if self.seen_at == -math.inf:
+            self.seen_at = self._since = now
+            self._least = self._least_before = size
+        elif now - self._since >= SIGHT_S:
+            self._least_before, self._least, self._since = self._least, size, now
+        elif size < self._least:
+            self._least = size
+        least = min(self._least, self._least_before)
+        if now - self.seen_at < STEP_S:
+            least -= self.rate * min(STEP_S, self.window_s)
+        room = min(least, self.amount)
+        if self.burst is not None and room > self.burst:
+            room = self.burst
+        even = self._even_room()
+        self.room = room if room > even else even
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether its size has been seen in headers."""
+        return self.seen_at != -math.inf
+
+    def _even_room(self) -> float:
+        slack = self.rate * SLACK_S
+        return max(1.0, slack) if self.counted is Counted.REQUESTS else slack
+
+    def _first_room(self) -> float:
+        even = self._even_room()
+        if self.burst is None:
+            return even
+        return max(even, self.burst - self.rate * min(STEP_S, self.window_s))

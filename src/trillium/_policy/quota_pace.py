@@ -1,0 +1,93 @@
+"""A pace that is found by trying, where a provider refuses and does not say how much it permits.
+
+Additive increase, multiplicative decrease, with two things that a bare AIMD lacks:
+
+- Between two refusals the provider's bucket was empty at both ends, so what it let in, over the
+  time between, is its very rate. The pace goes to a little below that, not to a share of
+  whatever was tried. Two refusals are enough to find the rate from any start.
+- The longer there is no refusal, the faster the pace grows: a limit that was raised, or a bucket
+  that was only drained by others, is found again in a minute or two.
+
+Refusals of requests that were sent before the pace was last cut say nothing new.
+A pace grows only while requests wait for it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, final
+
+import attrs
+
+from trillium._policy.quota_bucket import Bucket
+from trillium.limits import Counted
+
+FIRST_SHARE: Final = 0.7
+"""Of the rate at the first refusal: a full bucket had helped it."""
+FOUND_SHARE: Final = 0.96
+"""Of the rate that was found between two refusals."""
+WORST_CUT: Final = 0.25
+"""The most that one refusal can cut."""
+SHORT_S: Final = 0.5
+"""Between refusals that come sooner than this nothing can be measured; then the pace is ..."""
+SHORT_SHARE: Final = 0.6
+"""... cut to this share."""
+GROWTH: Final = ((15.0, 0.0015), (60.0, 0.005), (math.inf, 0.02))
+"""Until so many seconds after the last refusal, the pace grows by this share each second."""
+LEAST_RATE: Final = 1 / 60
+"""Requests in a second: slower than this nobody learns that more is permitted again."""
+
+
+@final
+@attrs.define(eq=False)
+class Pace:
+    """Requests in a second, as they are let in at last."""
+
+    bucket: Bucket
+    refused_at: float
+    """When the last refusal came that counted."""
+    grown_at: float
+    accepted: int = 0
+    """How many requests were sent since, less those that were refused."""
+    wanted: bool = False
+    """Whether a request had to wait for the pace since it last grew."""
+
+    @classmethod
+    def begin(cls, accepted: int, elapsed_s: float, now: float, *, most: float) -> Pace:
+        """Return the pace after a first refusal, when so many had been let in in so long."""
+        rate = FIRST_SHARE * max(accepted, 1) / max(elapsed_s, SHORT_S)
+        return cls(_bucket(min(max(rate, LEAST_RATE), most)), now, now)
+
+    def refused(self, sent_at: float, now: float) -> None:
+        """Take in a refusal of a request that was sent then."""
+        if sent_at < self.refused_at:
+            return
+        rate, elapsed_s = self.bucket.rate, now - self.refused_at
+        if elapsed_s < SHORT_S:
+            found = rate * SHORT_SHARE
+        else:
+            found = FOUND_SHARE * self.accepted / elapsed_s
+        lowest = max(rate * WORST_CUT, LEAST_RATE)
+        self._set(max(lowest, min(found, rate * FOUND_SHARE)), now)
+        self.refused_at = self.grown_at = now
+        self.accepted = 0
+
+    def grow(self, now: float, *, most: float) -> None:
+        """Let the pace grow with the time that nothing was refused."""
+        elapsed_s = now - self.grown_at
+        if elapsed_s < 1.0:
+            return
+        self.grown_at = now
+        if self.wanted:
+            since_s = now - self.refused_at
+            share = next(share for until, share in GROWTH if since_s < until)
+            self._set(min(self.bucket.rate * (1.0 + share * min(elapsed_s, 5.0)), most), now)
+            self.wanted = False
+
+    def _set(self, rate: float, now: float) -> None:
+        self.bucket.missing(now)
+        self.bucket.set_amount(rate, now)
+
+
+def _bucket(rate: float) -> Bucket:
+    return Bucket(Counted.REQUESTS, rate, 1.0)

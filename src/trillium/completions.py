@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Final, Literal, final
 
 import attrs
@@ -19,6 +20,7 @@ from trillium.messages import (
 )
 
 _NO_HEADERS: Final[Mapping[str, str]] = {}
+_NOTHING: Final = Decimal(0)
 
 
 class FinishReason(enum.StrEnum):
@@ -37,6 +39,15 @@ class FinishReason(enum.StrEnum):
     """The provider wants the answer sent back to go on."""
     OTHER = "other"
     """A word that is not known; `native_finish_reason` has it."""
+
+
+class Reused(enum.StrEnum):
+    """Why an outcome cost nothing: nothing was sent for its request."""
+
+    DUPLICATE = "duplicate"
+    """An equal request of the same batch was asked, and this is its outcome."""
+    CACHE = "cache"
+    """It was answered in an earlier job."""
 
 
 @final
@@ -82,6 +93,8 @@ class Answer:
     finish_reason: FinishReason = FinishReason.OTHER
     native_finish_reason: str | None = None
     usage: Usage | None = None
+    cost_usd: Decimal | None = None
+    """As the provider tells it; a few do."""
     service_tier: str | None = None
     model: str | None = None
     """The model as the provider names it in its answer."""
@@ -109,6 +122,10 @@ class Completion:
     tool_calls: tuple[ToolCall, ...] = ()
     usage: Usage | None = None
     """None where the provider did not tell."""
+    cost_usd: Decimal | None = None
+    """Of the attempt that answered, exactly; None where no price or no usage is known."""
+    possibly_billed_usd: Decimal | None = _NOTHING
+    """What the abandoned attempts cost at most, beside it; None where that is not known."""
     latency_s: float
     """Seconds from the first send to the last byte, retries and their waits included."""
     first_token_s: float | None = None
@@ -125,6 +142,10 @@ class Completion:
     response_id: str | None = None
     rate_limits: Mapping[str, str] = _NO_HEADERS
     """The rate-limit headers of the answer, names in lower case."""
+    reused: Reused | None = None
+    """Whose answer it is, if nothing was sent for it: then usage is None, and the cost nothing."""
+    restored: bool = False
+    """Whether it was read from a journal, and not made by this run."""
     _parts: tuple[Part, ...] | None = attrs.field(default=None, alias="parts", repr=False)
 
     @property
@@ -169,7 +190,13 @@ class Failure:
     abandoned: int = 0
     faults: tuple[Fault, ...] = ()
     """What went wrong, attempt by attempt."""
+    possibly_billed_usd: Decimal | None = _NOTHING
+    """What the abandoned attempts cost at most; None where that is not known."""
     rate_limits: Mapping[str, str] = _NO_HEADERS
+    reused: Reused | None = None
+    """Whose failure it is, if nothing was sent for this one."""
+    restored: bool = False
+    """Whether it was read from a journal, and not made by this run."""
 
     @property
     def success(self) -> Literal[False]:

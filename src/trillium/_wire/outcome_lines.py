@@ -9,12 +9,12 @@ is there never changes its meaning. What is empty is left out, except `id`, `sta
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final, Literal
 
 import msgspec
 
-from trillium.completions import Completion, Failure, FinishReason, Outcome, Usage
-from trillium.errors import ErrorKind
+from trillium.completions import Completion, Failure, Outcome, Usage
 from trillium.messages import ToolCall
 
 VERSION: Final = 1
@@ -24,7 +24,9 @@ _SECONDS_DIGITS: Final = 6
 """Microseconds: finer than any clock of ours, and half the length of a float's digits."""
 
 
-class _Usage(msgspec.Struct, omit_defaults=True):
+class UsageFields(msgspec.Struct, omit_defaults=True):
+    """As `Usage`."""
+
     input_tokens: int
     output_tokens: int
     cached_tokens: int = 0
@@ -32,21 +34,25 @@ class _Usage(msgspec.Struct, omit_defaults=True):
     reasoning_tokens: int = 0
 
 
-class _ToolCall(msgspec.Struct, omit_defaults=True):
+class ToolCallFields(msgspec.Struct, omit_defaults=True):
+    """As `ToolCall`."""
+
     id: str
     name: str
     arguments: str
     extra: Mapping[str, Any] | None = None
 
 
-class _Error(msgspec.Struct, omit_defaults=True):
-    kind: ErrorKind
+class ErrorFields(msgspec.Struct, omit_defaults=True):
+    """Of a failure."""
+
+    kind: str
     status: int | None = None
     code: str | None = None
     message: str = ""
 
 
-class _Line(msgspec.Struct, omit_defaults=True):
+class OutcomeLine(msgspec.Struct, omit_defaults=True):
     """The fields in the order of the output; what equals its default here is left out there.
 
     `UNSET` is a default that no value equals: what is given is written, be it empty.
@@ -61,38 +67,48 @@ class _Line(msgspec.Struct, omit_defaults=True):
     endpoint: str = ""
     response_id: str | None = None
     text: str | msgspec.UnsetType = msgspec.UNSET
-    tool_calls: list[_ToolCall] | None = None
+    tool_calls: list[ToolCallFields] | None = None
     reasoning: str = ""
     refusal: str = ""
-    finish_reason: FinishReason | None = None
-    usage: _Usage | None = None
+    finish_reason: str | None = None
+    usage: UsageFields | None = None
+    cost_usd: Decimal | None = None
+    possibly_billed_usd: Decimal | None = None
     service_tier: str | None = None
     latency_s: float | None = None
     first_token_s: float | None = None
     attempts: int | msgspec.UnsetType = msgspec.UNSET
     abandoned: int = 0
-    error: _Error | None = None
+    error: ErrorFields | None = None
+    reused: str | None = None
+    request: str | None = None
 
 
-_encode: Final = msgspec.json.Encoder().encode
+# An amount is a number with all of its digits: no float could hold them.
+_encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def encode_outcome(outcome: Outcome) -> bytes:
+def encode_outcome(outcome: Outcome, *, request: str | None = None) -> bytes:
     """Return the outcome's line, its end (LF) included.
 
     An outcome without an id goes by its index. It never fails for what a provider sent: text
     that cannot be written (half a surrogate pair) is written with a replacement character.
+
+    Args:
+        outcome: The outcome.
+        request: What tells its request from others, see `Fingerprint`.
     """
     line = _completed(outcome) if isinstance(outcome, Completion) else _failed(outcome)
+    line.request = request
     try:
         return _encode(line) + b"\n"
     except UnicodeEncodeError:
         return _encode(_writable(msgspec.to_builtins(line))) + b"\n"
 
 
-def _completed(completion: Completion) -> _Line:
+def _completed(completion: Completion) -> OutcomeLine:
     # By position: with twenty names it costs twice as much, on a path that every answer takes.
-    return _Line(
+    return OutcomeLine(
         VERSION,
         completion.index if completion.id is None else completion.id,
         completion.index,
@@ -107,32 +123,38 @@ def _completed(completion: Completion) -> _Line:
         completion.refusal,
         completion.finish_reason,
         None if completion.usage is None else _as_usage(completion.usage),
+        completion.cost_usd,
+        completion.possibly_billed_usd or None,
         completion.service_tier,
         round(completion.latency_s, _SECONDS_DIGITS),
         _rounded(completion.first_token_s),
         completion.attempts,
         completion.abandoned,
+        None,
+        completion.reused,
     )
 
 
-def _failed(failure: Failure) -> _Line:
+def _failed(failure: Failure) -> OutcomeLine:
     error = failure.error
-    return _Line(
+    return OutcomeLine(
         v=VERSION,
         id=failure.index if failure.id is None else failure.id,
         index=failure.index,
         status="failed",
         model=failure.model,
         endpoint=failure.endpoint,
+        possibly_billed_usd=failure.possibly_billed_usd or None,
         latency_s=_rounded(failure.latency_s),
         attempts=failure.attempts,
         abandoned=failure.abandoned,
-        error=_Error(error.kind, error.status, error.code, error.message),
+        error=ErrorFields(error.kind, error.status, error.code, error.message),
+        reused=failure.reused,
     )
 
 
-def _as_usage(usage: Usage) -> _Usage:
-    return _Usage(
+def _as_usage(usage: Usage) -> UsageFields:
+    return UsageFields(
         usage.input_tokens,
         usage.output_tokens,
         usage.cached_tokens,
@@ -141,8 +163,10 @@ def _as_usage(usage: Usage) -> _Usage:
     )
 
 
-def _as_calls(calls: tuple[ToolCall, ...]) -> list[_ToolCall]:
-    return [_ToolCall(call.id, call.name, call.arguments, call.extra or None) for call in calls]
+def _as_calls(calls: tuple[ToolCall, ...]) -> list[ToolCallFields]:
+    return [
+        ToolCallFields(call.id, call.name, call.arguments, call.extra or None) for call in calls
+    ]
 
 
 def _rounded(seconds: float | None) -> float | None:

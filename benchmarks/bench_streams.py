@@ -52,7 +52,9 @@ NOTES = {
 }
 FAST = (OURS, "floor", "aiohttp_gather")
 QUICK = {QUICK_BURST: (*FAST, "httpx_trio", "openai_sdk"), QUICK_PACED: FAST}
-NAMES = tuple(name for name, entrant in ENTRANTS.items() if entrant.event_us)
+NAMES = tuple(
+    name for name, entrant in ENTRANTS.items() if entrant.event_us and not entrant.embedded
+)
 
 
 def run(plan: Plan) -> Answer:

@@ -40,6 +40,8 @@ class Entrant:
     growth: float = 0
     """What a call costs more for each thousand connections, as a multiple of ``call_us``."""
     has_job: bool = False
+    embedded: bool = False
+    """Asked by `bench_embedding` alone: trillium once more, through one of its doors."""
 
 
 ENTRANTS: Final[Mapping[str, Entrant]] = {
@@ -56,6 +58,16 @@ ENTRANTS: Final[Mapping[str, Entrant]] = {
     ),
     "lm_deluge_batch": Entrant(label="lm-deluge", call_us=500, has_job=True),
     "async_batch_llm_batch": Entrant(label="async-batch-llm", call_us=3500, growth=1, has_job=True),
+    "embedded_trio": Entrant(
+        label="trillium, single calls", call_us=100, event_us=8, embedded=True
+    ),
+    "embedded_asyncio": Entrant(label="trillium.aio", call_us=140, event_us=8, embedded=True),
+    "embedded_uvloop": Entrant(
+        label="trillium.aio on uvloop", call_us=140, event_us=8, embedded=True
+    ),
+    "embedded_sync": Entrant(
+        label="trillium.sync, threads", call_us=180, event_us=8, embedded=True
+    ),
 }
 
 

@@ -22,6 +22,7 @@ QUESTIONS: Final = (
     "import",
     "sse_decoder",
     "growth",
+    "embedding",
 )
 """Their order on the page."""
 

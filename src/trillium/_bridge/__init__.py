@@ -1,0 +1,15 @@
+"""The one thread in which trio runs for programs that are no trio programs, and the ways over.
+
+What belongs here: the thread, what crosses to it and back, and how a loop or a thread waits for
+it. What does not: anything that knows what a request is; the doors above say what is crossed for.
+
+```text
+   host: an asyncio loop, or a thread          trio's thread
+   ───────────────────────────────────         ─────────────────────────────
+   Job, Flow ── post ─▶ inbox ─────────────▶  one drain for all that is in it
+   bells  ◀──────────── outbox ◀───────────   rung as tasks end and items come
+```
+
+Crossing costs a system call and two turns of a loop, whatever is carried: so all that comes up
+until the other side gets its turn goes over together.
+"""

@@ -1,0 +1,128 @@
+"""A block and an iteration of the trio side, read from the other side."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Any, Generic, Protocol, Self, TypeVar, final
+
+from trillium._batch.waiter import Waiter
+from trillium._bridge.job import Job
+from trillium._bridge.pipe import Pipe
+from trillium._bridge.thread import TrioThread
+from trillium.errors import UsageError
+
+ItemT = TypeVar("ItemT")
+ItemT_co = TypeVar("ItemT_co", covariant=True)
+BlockT = TypeVar("BlockT", bound="Block[Any]")
+ValueT = TypeVar("ValueT")
+
+
+class Block(Protocol[ItemT_co]):
+    """An async context manager that is an async iterator: a stream, or a batch."""
+
+    async def __aenter__(self) -> Self:
+        """Enter it."""
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> bool | None:
+        """Leave it."""
+
+    def __aiter__(self) -> AsyncIterator[ItemT_co]:
+        """Return what gives the items."""
+
+
+@final
+class Flow(Generic[BlockT, ItemT]):
+    """One task of the trio thread holds the block and reads ahead, as far as the pipe has room.
+
+    Nothing here waits: where something is not so yet, `news` is called in the trio thread when it
+    is worth while to look again.
+    """
+
+    def __init__(
+        self,
+        thread: TrioThread[Any],
+        make: Callable[[], BlockT],
+        news: Callable[[], object],
+    ) -> None:
+        self._thread = thread
+        self._make = make
+        self._block: BlockT | None = None
+        self._news = news
+        self._leaving = False
+        self._room = Waiter()
+        self._pipe: Pipe[ItemT] = Pipe(news, self._make_room)
+        self._job = Job(thread, self._run, self._ended)
+
+    def start(self) -> None:
+        """Have the block entered."""
+        self._job.start()
+
+    def is_open(self) -> bool:
+        """Whether the block was entered, or could not be."""
+        return self._block is not None or self._pipe.is_ready()
+
+    def raise_if_closed(self) -> None:
+        """Raise what the block raised, if it could not be entered."""
+        if self._block is None:
+            self._job.result()
+
+    def is_ready(self) -> bool:
+        """Whether `take` has something to say."""
+        return self._pipe.is_ready()
+
+    def take(self) -> ItemT:
+        """Return the next item.
+
+        Raises:
+            StopIteration: The iteration has come to its end.
+            BaseException: It ended with this error.
+        """
+        return self._pipe.take()
+
+    def is_over(self) -> bool:
+        """Whether the block was left, and nothing of it runs or is open."""
+        return self._job.is_over
+
+    def leave(self) -> None:
+        """Have the block left, wherever it is."""
+        self._leaving = True
+        self._job.cancel()
+
+    def ask(self, question: Callable[[BlockT], ValueT]) -> ValueT:
+        """Ask the block something that it answers at once, in its own thread.
+
+        Raises:
+            UsageError: It was never entered.
+        """
+        block = self._block
+        if block is None:
+            raise UsageError("it is used in its block: enter it first")
+        if self._job.is_over:
+            return question(block)
+        return self._thread.call(lambda: question(block))
+
+    # In the trio thread.
+
+    async def _run(self) -> None:
+        pipe = self._pipe
+        async with self._make() as self._block:
+            pipe.tell()
+            async for item in self._block:
+                pipe.put(item)
+                while not pipe.has_room():
+                    await self._room.wait()
+
+    def _ended(self) -> None:
+        self._pipe.end(self._job.error)
+        if self._leaving:
+            self._news()
+
+    def _make_room(self) -> None:
+        self._thread.post(self._room.wake)

@@ -1,0 +1,118 @@
+"""One async function that is run in the trio thread for somebody who waits elsewhere."""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar, final
+
+import trio
+
+from trillium._bridge.thread import TrioThread
+from trillium.errors import ClientClosedError
+
+ValueT = TypeVar("ValueT")
+
+
+@final
+class Job(Generic[ValueT]):
+    """A task of the trio thread; made, started and cancelled by the one who waits for it.
+
+    `ended` is called in the trio thread when the task is over: what it held is closed.
+    """
+
+    __slots__ = (
+        "_begun",
+        "_context",
+        "_ended",
+        "_function",
+        "_scope",
+        "_thread",
+        "_value",
+        "error",
+        "is_over",
+    )
+
+    def __init__(
+        self,
+        thread: TrioThread[Any],
+        function: Callable[[], Awaitable[ValueT]],
+        ended: Callable[[], object],
+    ) -> None:
+        self._thread = thread
+        self._function = function
+        self._ended = ended
+        self._context = contextvars.copy_context()
+        self._scope = trio.CancelScope()
+        self._begun = False
+        self._value: ValueT
+        self.is_over = False
+        """Whether it has ended, and holds nothing any more."""
+        self.error: BaseException | None = None
+        """What it raised."""
+
+    def start(self) -> None:
+        """Have it run."""
+        self._thread.post_pending(self, self._begin)
+
+    def cancel(self) -> None:
+        """Have it cancelled, if it is not over; `ended` is called all the same."""
+        if not self.is_over:
+            self._thread.post(self._cancel)
+            self._thread.wake()
+
+    def has_ended(self) -> bool:
+        """Whether it is over."""
+        return self.is_over
+
+    def result(self) -> ValueT:
+        """Return what the function returned, or raise what it raised, once it is over."""
+        if self.error is not None:
+            try:
+                raise self.error
+            finally:
+                del self  # or the error's traceback would hold what holds the error
+        return self._value
+
+    def abandon(self) -> None:
+        """End it without a task: the thread is over (see `Pending`)."""
+        if self.error is None:
+            self.error = _closed()
+        self._finish()
+
+    # In the trio thread.
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            self._thread.spawn(self._context, self._run)
+
+    def _cancel(self) -> None:
+        self._scope.cancel()
+        if not self._begun:  # its start was cut short
+            self._begun = True
+            self._thread.settle(self)
+            self.abandon()
+
+    async def _run(self) -> None:
+        try:
+            with self._scope:
+                self._value = await self._function()
+                return
+            self.error = _closed()  # cancelled by the one who waited: nobody reads it
+        except trio.Cancelled:
+            self.error = _closed()
+            raise
+        except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+            self.error = error
+        finally:
+            self._thread.settle(self)
+            self._finish()
+
+    def _finish(self) -> None:
+        self.is_over = True
+        self._ended()
+
+
+def _closed() -> ClientClosedError:
+    return ClientClosedError("the client was closed while this was under way")

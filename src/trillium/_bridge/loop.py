@@ -1,0 +1,111 @@
+"""An asyncio loop (or uvloop's, or a notebook's) as the side that asks and waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, final
+
+from trillium._bridge.thread import TrioThread
+
+
+@final
+class LoopHost:
+    """What is rung in the trio thread is heard in the loop, all of a turn together."""
+
+    def __init__(self, gone: Callable[[], object]) -> None:
+        """Stand for the running loop.
+
+        Args:
+            gone: Called in the trio thread if the loop was closed before all was heard.
+
+        Raises:
+            RuntimeError: No asyncio loop runs in this thread.
+        """
+        self.loop = asyncio.get_running_loop()
+        self._gone = gone
+        self._outbox: deque[Callable[[], object]] = deque()
+        self._woken = False
+
+    def post(self, callback: Callable[[], object]) -> None:
+        """Have `callback` called in the loop, soon and in order. From any thread."""
+        self._outbox.append(callback)
+        self._wake()
+
+    def post_in_turn(self, thread: TrioThread[Any], callback: Callable[[], object]) -> None:
+        """As `post`, but together with what else comes up in this turn of the trio thread."""
+        self._outbox.append(callback)
+        if not self._woken:
+            self._woken = True
+            thread.at_end_of_turn(self._wake)
+
+    def _wake(self) -> None:
+        try:
+            self.loop.call_soon_threadsafe(self._drain)
+        except RuntimeError:  # it was closed with work in flight: nobody hears
+            self._gone()
+
+    def _drain(self) -> None:
+        self._woken = False
+        outbox = self._outbox
+        for _ in range(len(outbox)):
+            outbox.popleft()()
+
+
+@final
+class LoopBell:
+    """Rung in the trio thread, waited for by one task of the loop."""
+
+    __slots__ = ("_future", "_host", "_thread")
+
+    def __init__(self, host: LoopHost, thread: TrioThread[Any]) -> None:
+        self._host = host
+        self._thread = thread
+        self._future: asyncio.Future[None] | None = None
+
+    def ring(self) -> None:
+        """Wake whoever waits, soon. From any thread."""
+        self._host.post_in_turn(self._thread, self._ringing)
+
+    async def wait(self, is_so: Callable[[], bool]) -> None:
+        """Return when it is so; looked at whenever the bell rings.
+
+        Cancelled, it raises at once.
+        """
+        while not is_so():
+            await self.heard()
+
+    async def wait_regardless(self, is_so: Callable[[], bool]) -> None:
+        """As `wait`; a cancellation is raised when it is so, and not before."""
+        await wait_regardless(self.heard, is_so)
+
+    async def heard(self) -> None:
+        """Return when the bell rings next."""
+        self._future = self._host.loop.create_future()
+        try:
+            await self._future
+        finally:
+            self._future = None
+
+    def _ringing(self) -> None:
+        if self._future is not None and not self._future.done():
+            self._future.set_result(None)
+
+
+async def wait_regardless(wait: Callable[[], Awaitable[object]], is_so: Callable[[], bool]) -> None:
+    """Wait until it is so, however often the task is cancelled meanwhile.
+
+    What must not be left half done goes on; a cancellation that came is raised after it.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not is_so():
+        try:
+            await wait()
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        try:
+            raise cancelled
+        finally:
+            del cancelled

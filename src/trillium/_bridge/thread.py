@@ -1,0 +1,263 @@
+"""A thread with a trio run in it, for as long as its owner's block."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Generic, Protocol, TypeVar, final
+
+import trio
+
+from trillium._batch.waiter import Waiter
+from trillium.errors import ClientClosedError
+
+ResourceT = TypeVar("ResourceT")
+ValueT = TypeVar("ValueT")
+
+
+class Pending(Protocol):
+    """What somebody on the other side waits for, so that it must come to an end."""
+
+    def abandon(self) -> None:
+        """Tell whoever waits that the thread has ended before this did."""
+
+
+@final
+class TrioThread(Generic[ResourceT]):
+    """Runs trio in a thread of its own, and in it the block of one resource.
+
+    The owner starts it, ends it with `stop`, and calls `finish` when it `is_over`; `changed` is
+    called in the thread when it has opened the resource, and when it has ended.
+    Everything else may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        open_resource: Callable[[], AbstractAsyncContextManager[ResourceT]],
+        *,
+        changed: Callable[[], object],
+        name: str,
+    ) -> None:
+        self._open_resource = open_resource
+        self._tell = changed
+        # A daemon: a client that was opened by hand and forgotten must not keep a program alive.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._context = contextvars.copy_context()
+        self._inbox: deque[Callable[[], object]] = deque()
+        self._woken = False
+        self._pending: set[Pending] = set()
+        self._token: trio.lowlevel.TrioToken | None = None
+        self._scope = trio.CancelScope()
+        self._nursery: trio.Nursery | None = None
+        self._stopping = trio.Event()
+        self._flushes: list[Callable[[], object]] = []
+        self._flusher = Waiter()
+        self._turns = False
+        self._resource: ResourceT | None = None
+        self.is_open = False
+        """Whether the resource was opened."""
+        self.has_ended = False
+        """Whether nothing runs in it any more."""
+        self._error: BaseException | None = None
+
+    @property
+    def resource(self) -> ResourceT:
+        """What was opened; only the trio thread may use it."""
+        assert self._resource is not None
+        return self._resource
+
+    def start(self) -> None:
+        """Start the thread, which opens the resource."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Cancel what runs, close the resource, and end the thread. Idempotent."""
+        self.post(self._stop)
+        self.wake()
+
+    def is_settled(self) -> bool:
+        """Whether it has opened the resource, or could not."""
+        return self.is_open or self.has_ended
+
+    def is_over(self) -> bool:
+        """Whether nothing runs in it any more."""
+        return self.has_ended
+
+    def finish(self) -> None:
+        """Wait for the thread's last instructions, once it is over.
+
+        Raises:
+            BaseException: What ended it, if it was not told to; once.
+        """
+        self._thread.join()
+        if self._error is not None:
+            error, self._error = self._error, None
+            try:
+                raise error
+            finally:
+                del error
+
+    # The way in.
+
+    def post(self, callback: Callable[[], object]) -> None:
+        """Have `callback` called in the trio thread, soon and in order, if it still runs."""
+        self._inbox.append(callback)
+        if not self._woken and self._token is not None:
+            self._woken = True
+            self.wake()
+
+    def wake(self) -> None:
+        """Have it look into its inbox, whether or not it was told to already.
+
+        An exception out of a signal handler may have cut the telling short.
+        """
+        if self._token is not None:
+            try:
+                self._token.run_sync_soon(self._drain)
+            except trio.RunFinishedError:
+                pass  # what is pending is abandoned
+
+    def post_pending(self, pending: Pending, callback: Callable[[], object]) -> None:
+        """As `post`; `pending` is told if the thread ends before `settle` was called for it."""
+        self._pending.add(pending)
+        self.post(callback)
+        if self.has_ended and self.settle(pending):
+            pending.abandon()
+
+    def settle(self, pending: Pending) -> bool:
+        """Note that nobody needs to be told any more; return whether that is news."""
+        try:
+            self._pending.remove(pending)
+        except KeyError:
+            return False
+        return True
+
+    def call(self, function: Callable[[], ValueT]) -> ValueT:
+        """Call a plain function in the trio thread, and wait for what it returns.
+
+        It waits for a turn of the trio loop, which takes less than a millisecond; so it is meant
+        for what takes no time itself. Once the thread has ended it is called here.
+        """
+        if self.has_ended or threading.get_ident() == self._thread.ident:
+            return function()
+        errand = _Errand(function)
+
+        def run() -> None:
+            if self.settle(errand):
+                errand.run()
+
+        self.post_pending(errand, run)
+        return errand.result()
+
+    def spawn(self, context: contextvars.Context, task: Callable[[], object]) -> None:
+        """Start a task of a job; only in the trio thread."""
+        assert self._nursery is not None
+        context.run(self._nursery.start_soon, task)  # type: ignore[arg-type]  # a coroutine function
+
+    def at_end_of_turn(self, flush: Callable[[], object]) -> None:
+        """Have `flush` called when the tasks of this turn have run; at once, if none run."""
+        if self._turns:
+            self._flushes.append(flush)
+            self._flusher.wake()
+        else:
+            flush()
+
+    # The thread.
+
+    def _run(self) -> None:
+        try:
+            self._context.run(trio.run, self._main)
+        except BaseException as error:  # noqa: BLE001  # whoever waits is told
+            self._error = error
+        self.has_ended = True
+        while self._pending:
+            self._pending.pop().abandon()
+        self._tell()
+
+    async def _main(self) -> None:
+        with self._scope:
+            self._token = trio.lowlevel.current_trio_token()
+            self._drain()  # told to stop before it began?
+            async with self._open_resource() as self._resource:
+                await self._serve()
+
+    async def _serve(self) -> None:
+        # Jobs keep their errors, so no group comes out of here.
+        async with trio.open_nursery() as self._nursery:
+            self.is_open = True
+            self._tell()
+            self._nursery.start_soon(self._flush)
+            await self._stopping.wait()
+            self._nursery.cancel_scope.cancel()
+
+    async def _flush(self) -> None:
+        try:
+            self._turns = True
+            while True:
+                await self._flusher.wait()
+                while self._flushes:
+                    self._flushes.pop()()
+        finally:
+            self._turns = False
+            while self._flushes:
+                self._flushes.pop()()
+
+    def _drain(self) -> None:
+        self._woken = False
+        inbox = self._inbox
+        # What comes meanwhile has its own wake-up under way.
+        for _ in range(len(inbox)):
+            inbox.popleft()()
+
+    def _stop(self) -> None:
+        if self.is_open:
+            self._stopping.set()
+        else:
+            self._scope.cancel()
+
+
+def check_open(thread: TrioThread[ResourceT] | None) -> TrioThread[ResourceT]:
+    """Return the thread of a client, whose block is entered and not left.
+
+    Raises:
+        ClientClosedError: It is not.
+    """
+    if thread is None:
+        raise ClientClosedError("the client is not open: use a with block, or open it")
+    if thread.has_ended:
+        raise ClientClosedError("the client is closed: make another one with open_client(...)")
+    return thread
+
+
+@final
+class _Errand(Generic[ValueT]):
+    """A plain function that is called over there, and a lock that opens when it was."""
+
+    def __init__(self, function: Callable[[], ValueT]) -> None:
+        self._function = function
+        self._value: ValueT
+        self._error: BaseException | None = None
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def run(self) -> None:
+        """Call it; and let whoever waits go on."""
+        try:
+            self._value = self._function()
+        except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+            self._error = error
+        self._done.release()
+
+    def abandon(self) -> None:
+        """Call it here: the thread has ended, and so nothing else touches what it is about."""
+        self.run()
+
+    def result(self) -> ValueT:
+        """Wait, and return what it returned or raise what it raised."""
+        self._done.acquire()
+        if self._error is not None:
+            raise self._error
+        return self._value

@@ -1,0 +1,378 @@
+"""Trillium in asyncio programs: on asyncio, uvloop, anyio over asyncio, and in notebooks.
+
+```python
+async with trillium.aio.open_client("openai/gpt-4.1") as client:
+    completion = await client.complete("Why is the sky blue?")
+```
+
+The names, arguments, results and errors are those of `trillium` itself, for it is `trillium`
+itself: one thread, owned by the client's block, runs trio; this module carries calls over to it,
+and back what comes of them. Cancelling (a task, an `asyncio.timeout`, an anyio scope) closes the
+connection before the `await` returns. Context variables flow with the call.
+
+On trio, and in anyio programs whose backend is trio, use `trillium` itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterable, Callable, Coroutine
+from types import TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, final
+
+from trillium import client as native
+from trillium._batch.run import Batch as NativeBatch
+from trillium._batch.statistics import BatchStatistics, Stop
+from trillium._bridge.flow import Block, Flow
+from trillium._bridge.job import Job
+from trillium._bridge.loop import LoopBell, LoopHost, wait_regardless
+from trillium._bridge.sources import (
+    HostIterator,
+    LoopIterator,
+    is_read_by_host,
+    listed,
+    with_arguments,
+)
+from trillium._bridge.thread import TrioThread, check_open
+from trillium._call.stream import CompletionStream as NativeStream
+from trillium.completions import Chunk, Completion, Outcome
+from trillium.errors import UsageError
+
+__all__ = ["Batch", "Client", "CompletionStream", "open_client"]
+
+P = ParamSpec("P")
+ValueT = TypeVar("ValueT")
+BlockT = TypeVar("BlockT", bound=Block[Any])
+ItemT = TypeVar("ItemT")
+DoorT = TypeVar("DoorT")
+
+
+def _opens(make: Callable[P, native.Client]) -> Callable[P, Client]:
+    """Open in asyncio what the native function opens in trio."""
+
+    @functools.wraps(make)
+    def open_(*args: P.args, **kwargs: P.kwargs) -> Client:
+        return Client(make(*args, **kwargs))
+
+    return open_
+
+
+def _asks(
+    method: Callable[Concatenate[native.Client, P], Coroutine[Any, Any, ValueT]],
+) -> Callable[Concatenate[Client, P], Coroutine[Any, Any, ValueT]]:
+    """Await a method of the native client."""
+
+    @functools.wraps(method)
+    async def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> ValueT:
+        return await self._cross(functools.partial(method, self._native, *args, **kwargs))
+
+    return ask
+
+
+def _asks_each(
+    method: Callable[Concatenate[native.Client, P], Coroutine[Any, Any, ValueT]],
+) -> Callable[Concatenate[Client, P], Coroutine[Any, Any, ValueT]]:
+    """As `_asks`; iterables among the arguments are read first, in this thread."""
+
+    @functools.wraps(method)
+    async def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> ValueT:
+        call = functools.partial(method, self._native, *args, **kwargs)
+        return await self._cross(with_arguments(call, listed))
+
+    return ask
+
+
+def _asks_all(
+    method: Callable[Concatenate[native.Client, P], Coroutine[Any, Any, ValueT]],
+) -> Callable[Concatenate[Client, P], Coroutine[Any, Any, ValueT]]:
+    """As `_asks`; iterables among the arguments are read in this loop, as they are needed."""
+
+    @functools.wraps(method)
+    async def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> ValueT:
+        sources = _Sources(self)
+        call = functools.partial(method, self._native, *args, **kwargs)
+        try:
+            return await self._cross(with_arguments(call, sources.carried))
+        finally:
+            await sources.wait_ended()
+
+    return ask
+
+
+def _reads(
+    method: Callable[Concatenate[native.Client, P], BlockT],
+    door: Callable[[Client, functools.partial[BlockT]], DoorT],
+) -> Callable[Concatenate[Client, P], DoorT]:
+    """Make of what the native client gives something that is entered and iterated here."""
+
+    @functools.wraps(method)
+    def read(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> DoorT:
+        return door(self, functools.partial(method, self._native, *args, **kwargs))
+
+    return read
+
+
+class _Sources:
+    """What a call iterates over, read in this loop while the call goes on."""
+
+    def __init__(self, client: Client) -> None:
+        self._to_host = client._host_here().post
+        self._to_trio = client._thread_here().post
+        self._read_by_tasks: list[LoopIterator[Any]] = []
+
+    def carried(self, source: object) -> object:
+        """Return an argument as it is; but for what is read here, what the trio side iterates."""
+        if isinstance(source, AsyncIterable):
+            task = LoopIterator(source, to_host=self._to_host, to_trio=self._to_trio)
+            self._read_by_tasks.append(task)
+            return task
+        if is_read_by_host(source):
+            return HostIterator(source, to_host=self._to_host, to_trio=self._to_trio)
+        return source
+
+    async def wait_ended(self) -> None:
+        """See to it that no task of theirs goes on."""
+        for task in self._read_by_tasks:
+            await task.wait_ended()
+
+
+class _Reading(Generic[BlockT, ItemT]):
+    """A stream or a batch: entered, iterated and left here, held by a task of the trio thread."""
+
+    def __init__(self, client: Client, make: functools.partial[BlockT]) -> None:
+        client._thread_here()
+        self._client = client
+        self._make = make
+        self._sources: _Sources | None = None
+        self._bell: LoopBell | None = None
+        self._flow: Flow[BlockT, ItemT] | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._flow is not None:
+            raise UsageError("it is entered once: make another one")
+        client = self._client
+        sources = self._sources = _Sources(client)
+        bell = self._bell = LoopBell(client._host_here(), client._thread_here())
+        make = with_arguments(self._make, sources.carried)
+        flow = self._flow = Flow(client._thread_here(), make, bell.ring)
+        flow.start()
+        try:
+            await bell.wait(flow.is_open)
+            flow.raise_if_closed()
+        except BaseException:
+            await self._leave()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._leave()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ItemT:
+        """Return the next one, as the native one does."""
+        flow, bell = self._flow, self._bell
+        if flow is None or bell is None:
+            raise UsageError("it is iterated in its block: enter it with async with")
+        if not flow.is_ready():
+            await bell.wait(flow.is_ready)
+        try:
+            return flow.take()
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    def _ask(self, question: Callable[[BlockT], ValueT]) -> ValueT:
+        if self._flow is None:
+            raise UsageError("it is used in its block: enter it with async with")
+        return self._flow.ask(question)
+
+    async def _leave(self) -> None:
+        flow, bell, sources = self._flow, self._bell, self._sources
+        assert flow is not None
+        assert bell is not None
+        assert sources is not None
+        try:
+            flow.leave()
+            await bell.wait_regardless(flow.is_over)
+        finally:
+            await sources.wait_ended()
+
+
+@final
+class CompletionStream(_Reading[NativeStream, Chunk]):
+    """The chunks of one completion, as `trillium.CompletionStream` has them.
+
+    They are read ahead, and come over in groups: at most 32 that nobody has taken yet.
+    """
+
+    async def __anext__(self) -> Chunk:
+        """Return the next chunk. Cancelled, it closes the connection.
+
+        Raises:
+            RequestError: The stream broke; `partial_text` has what had come.
+            UsageError: The stream is not open.
+        """
+        try:
+            return await super().__anext__()
+        except asyncio.CancelledError:
+            await self._leave()
+            raise
+
+    async def read(self) -> Completion:
+        """Read on to the end, and return the whole completion.
+
+        Raises:
+            RequestError: The stream broke; `partial_text` has what had come.
+        """
+        async for _ in self:
+            pass
+        return self.completion
+
+    @property
+    def completion(self) -> Completion:
+        """The whole completion, usage included, once the chunks have come to their end.
+
+        Raises:
+            UsageError: They have not.
+        """
+        return self._ask(lambda stream: stream.completion)
+
+
+@final
+class Batch(_Reading[NativeBatch, Outcome]):
+    """Many requests in flight, as `trillium.Batch` has them.
+
+    Outcomes come over in groups: at most 32 that nobody has taken yet, besides the window.
+    Its requests may come from any iterable or async iterable of this loop's.
+    """
+
+    @property
+    def stopped(self) -> Stop | None:
+        """Why the batch ended before its source did; None if it did not."""
+        return self._ask(lambda batch: batch.stopped)
+
+    def drain(self) -> None:
+        """Send nothing new: what is in flight is delivered, the rest fails as `not_sent`."""
+        self._ask(NativeBatch.drain)
+
+    def statistics(self) -> BatchStatistics:
+        """Return where the requests are now."""
+        return self._ask(NativeBatch.statistics)
+
+
+@final
+class Client:
+    """As `trillium.Client`, for the one asyncio loop that it is opened in."""
+
+    def __init__(self, client: native.Client) -> None:
+        self._native = client
+        self._host: LoopHost | None = None
+        self._thread: TrioThread[native.Client] | None = None
+        self._changed = asyncio.Event()
+
+    def __repr__(self) -> str:
+        return f"<trillium.aio.Client of {self._native!r}>"
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def open(self) -> None:
+        """Open the client by hand, as a notebook does; `aclose` ends it. Prefer `async with`.
+
+        Raises:
+            UsageError: It was opened before, or this is no asyncio program.
+        """
+        try:
+            host = LoopHost(self._loop_is_gone)
+        except RuntimeError:
+            msg = (
+                "this client lives in an asyncio program: asyncio.run(main); on trio, use trillium"
+            )
+            raise UsageError(msg) from None
+        thread = TrioThread(
+            lambda: self._native, changed=lambda: host.post(self._changed.set), name="trillium"
+        )
+        thread.start()
+        try:
+            while not thread.is_settled():
+                await self._change()
+        except BaseException:
+            await self._end(thread)
+            raise
+        if thread.has_ended:
+            await self._end(thread)
+        self._host, self._thread = host, thread
+
+    async def aclose(self) -> None:
+        """Cancel what is in flight, close all connections, and end the thread. Idempotent."""
+        if self._thread is not None:
+            self._host_here()
+            await self._end(self._thread)
+
+    # How it does it.
+
+    async def _end(self, thread: TrioThread[native.Client]) -> None:
+        thread.stop()
+        await wait_regardless(self._change, thread.is_over)
+        thread.finish()
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
+
+    def _loop_is_gone(self) -> None:
+        if self._thread is not None:
+            self._thread.stop()
+
+    def _thread_here(self) -> TrioThread[native.Client]:
+        return check_open(self._thread)
+
+    def _host_here(self) -> LoopHost:
+        check_open(self._thread)
+        host = self._host
+        assert host is not None
+        if asyncio.get_running_loop() is not host.loop:
+            raise UsageError("a client is used in the event loop that it was opened in")
+        return host
+
+    async def _cross(self, function: Callable[[], Coroutine[Any, Any, ValueT]]) -> ValueT:
+        """Await a function of the trio side."""
+        host, thread = self._host_here(), self._thread_here()
+        bell = LoopBell(host, thread)
+        job = Job(thread, function, bell.ring)
+        job.start()
+        try:
+            await bell.wait(job.has_ended)
+        except BaseException:
+            job.cancel()
+            await bell.wait_regardless(job.has_ended)
+            raise
+        return job.result()
+
+    # What it does.
+
+    complete = _asks(native.Client.complete)
+    stream = _reads(native.Client.stream, CompletionStream)
+    batch = _reads(native.Client.batch, Batch)
+    complete_all = _asks_all(native.Client.complete_all)
+    complete_each = _asks_each(native.Client.complete_each)
+    verify = _asks(native.Client.verify)
+
+
+open_client = _opens(native.open_client)

@@ -1,0 +1,297 @@
+"""Trillium in plain programs, without `async`: scripts, threads, notebooks, REPLs.
+
+```python
+with trillium.sync.open_client("openai/gpt-4.1") as client:
+    completion = client.complete("Why is the sky blue?")
+```
+
+The names, arguments, results and errors are those of `trillium` itself, for it is `trillium`
+itself: one thread, owned by the client's block, runs trio, and this module waits for it.
+A client may be used from several threads at once. Ctrl-C in a waiting thread cancels what it
+waits for, and closes the connection before it goes on up.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, final
+
+from trillium import client as native
+from trillium._batch.run import Batch as NativeBatch
+from trillium._batch.statistics import BatchStatistics, Stop
+from trillium._bridge.caller import CallerBell
+from trillium._bridge.flow import Block, Flow
+from trillium._bridge.job import Job
+from trillium._bridge.sources import HostIterator, is_read_by_host, listed, with_arguments
+from trillium._bridge.thread import TrioThread, check_open
+from trillium._call.stream import CompletionStream as NativeStream
+from trillium.completions import Chunk, Completion, Outcome
+from trillium.errors import UsageError
+
+__all__ = ["Batch", "Client", "CompletionStream", "open_client"]
+
+P = ParamSpec("P")
+ValueT = TypeVar("ValueT")
+BlockT = TypeVar("BlockT", bound=Block[Any])
+ItemT = TypeVar("ItemT")
+DoorT = TypeVar("DoorT")
+
+
+def _opens(make: Callable[P, native.Client]) -> Callable[P, Client]:
+    """Open in a plain program what the native function opens in trio."""
+
+    @functools.wraps(make)
+    def open_(*args: P.args, **kwargs: P.kwargs) -> Client:
+        return Client(make(*args, **kwargs))
+
+    return open_
+
+
+def _asks(
+    method: Callable[Concatenate[native.Client, P], Coroutine[Any, Any, ValueT]],
+) -> Callable[Concatenate[Client, P], ValueT]:
+    """Wait for a method of the native client."""
+
+    @functools.wraps(method)
+    def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> ValueT:
+        call = functools.partial(method, self._native, *args, **kwargs)
+        return self._cross(call, CallerBell())
+
+    return ask
+
+
+def _asks_each(
+    method: Callable[Concatenate[native.Client, P], Coroutine[Any, Any, ValueT]],
+) -> Callable[Concatenate[Client, P], ValueT]:
+    """As `_asks`; iterables among the arguments are read first, in this thread."""
+
+    @functools.wraps(method)
+    def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> ValueT:
+        call = functools.partial(method, self._native, *args, **kwargs)
+        return self._cross(with_arguments(call, listed), CallerBell())
+
+    return ask
+
+
+def _asks_all(
+    method: Callable[Concatenate[native.Client, P], Coroutine[Any, Any, ValueT]],
+) -> Callable[Concatenate[Client, P], ValueT]:
+    """As `_asks`; iterables among the arguments are read in this thread, as they are needed."""
+
+    @functools.wraps(method)
+    def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> ValueT:
+        bell = CallerBell()
+        call = functools.partial(method, self._native, *args, **kwargs)
+        return self._cross(with_arguments(call, self._carrying(bell)), bell)
+
+    return ask
+
+
+def _reads(
+    method: Callable[Concatenate[native.Client, P], BlockT],
+    door: Callable[[Client, functools.partial[BlockT]], DoorT],
+) -> Callable[Concatenate[Client, P], DoorT]:
+    """Make of what the native client gives something that is entered and iterated here."""
+
+    @functools.wraps(method)
+    def read(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> DoorT:
+        return door(self, functools.partial(method, self._native, *args, **kwargs))
+
+    return read
+
+
+class _Reading(Generic[BlockT, ItemT]):
+    """A stream or a batch: entered, iterated and left here, held by a task of the trio thread."""
+
+    def __init__(self, client: Client, make: functools.partial[BlockT]) -> None:
+        client._thread_here()
+        self._client = client
+        self._make = make
+        self._bell = CallerBell()
+        self._flow: Flow[BlockT, ItemT] | None = None
+
+    def __enter__(self) -> Self:
+        if self._flow is not None:
+            raise UsageError("it is entered once: make another one")
+        make = with_arguments(self._make, self._client._carrying(self._bell))
+        flow = self._flow = Flow(self._client._thread_here(), make, self._bell.ring)
+        try:
+            flow.start()
+            self._bell.wait(flow.is_open)
+            flow.raise_if_closed()
+        except BaseException:
+            self._leave(flow)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._flow is not None
+        self._leave(self._flow)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> ItemT:
+        """Return the next one, as the native one does."""
+        flow = self._flow
+        if flow is None:
+            raise UsageError("it is iterated in its block: enter it with `with`")
+        if not flow.is_ready():
+            self._bell.wait(flow.is_ready)
+        return flow.take()
+
+    def _ask(self, question: Callable[[BlockT], ValueT]) -> ValueT:
+        if self._flow is None:
+            raise UsageError("it is used in its block: enter it with `with`")
+        return self._flow.ask(question)
+
+    def _leave(self, flow: Flow[BlockT, ItemT]) -> None:
+        flow.leave()
+        self._bell.wait(flow.is_over)
+
+
+@final
+class CompletionStream(_Reading[NativeStream, Chunk]):
+    """The chunks of one completion, as `trillium.CompletionStream` has them.
+
+    They are read ahead, and come over in groups: at most 32 that nobody has taken yet.
+    """
+
+    def read(self) -> Completion:
+        """Read on to the end, and return the whole completion.
+
+        Raises:
+            RequestError: The stream broke; `partial_text` has what had come.
+        """
+        for _ in self:
+            pass
+        return self.completion
+
+    @property
+    def completion(self) -> Completion:
+        """The whole completion, usage included, once the chunks have come to their end.
+
+        Raises:
+            UsageError: They have not.
+        """
+        return self._ask(lambda stream: stream.completion)
+
+
+@final
+class Batch(_Reading[NativeBatch, Outcome]):
+    """Many requests in flight, as `trillium.Batch` has them.
+
+    Outcomes come over in groups: at most 32 that nobody has taken yet, besides the window.
+    An iterable that is not in memory, such as a generator, is read by the thread that iterates
+    over the batch, while that waits for an outcome.
+    """
+
+    @property
+    def stopped(self) -> Stop | None:
+        """Why the batch ended before its source did; None if it did not."""
+        return self._ask(lambda batch: batch.stopped)
+
+    def drain(self) -> None:
+        """Send nothing new: what is in flight is delivered, the rest fails as `not_sent`."""
+        self._ask(NativeBatch.drain)
+
+    def statistics(self) -> BatchStatistics:
+        """Return where the requests are now."""
+        return self._ask(NativeBatch.statistics)
+
+
+@final
+class Client:
+    """As `trillium.Client`, for any number of threads."""
+
+    def __init__(self, client: native.Client) -> None:
+        self._native = client
+        self._thread: TrioThread[native.Client] | None = None
+
+    def __repr__(self) -> str:
+        return f"<trillium.sync.Client of {self._native!r}>"
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def open(self) -> None:
+        """Open the client by hand, as a notebook does; `close` ends it. Prefer `with`.
+
+        Raises:
+            UsageError: It was opened before.
+        """
+        bell = CallerBell()
+        thread = TrioThread(lambda: self._native, changed=bell.ring, name="trillium")
+        try:
+            thread.start()
+            bell.wait(thread.is_settled)
+        except BaseException:
+            thread.stop()
+            raise
+        if thread.has_ended:
+            thread.finish()
+        self._thread = thread
+
+    def close(self) -> None:
+        """Cancel what is in flight, close all connections, and end the thread. Idempotent."""
+        if self._thread is not None:
+            self._thread.stop()
+            self._thread.finish()
+
+    # How it does it.
+
+    def _thread_here(self) -> TrioThread[native.Client]:
+        return check_open(self._thread)
+
+    def _cross(
+        self, function: Callable[[], Coroutine[Any, Any, ValueT]], bell: CallerBell
+    ) -> ValueT:
+        """Wait for a function of the trio side."""
+        job = Job(self._thread_here(), function, bell.ring)
+        try:
+            job.start()
+            bell.wait(job.has_ended)
+        except BaseException:
+            job.cancel()
+            bell.wait(job.has_ended)
+            raise
+        return job.result()
+
+    def _carrying(self, bell: CallerBell) -> Callable[[object], object]:
+        """Return what makes, of an argument, what the trio side iterates over."""
+        to_trio = self._thread_here().post
+
+        def carried(source: object) -> object:
+            if is_read_by_host(source):
+                return HostIterator(source, to_host=bell.post, to_trio=to_trio)
+            return source
+
+        return carried
+
+    # What it does.
+
+    complete = _asks(native.Client.complete)
+    stream = _reads(native.Client.stream, CompletionStream)
+    batch = _reads(native.Client.batch, Batch)
+    complete_all = _asks_all(native.Client.complete_all)
+    complete_each = _asks_each(native.Client.complete_each)
+    verify = _asks(native.Client.verify)
+
+
+open_client = _opens(native.open_client)

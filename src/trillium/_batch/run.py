@@ -147,7 +147,8 @@ class Batch:
         for queue in self._queues.values():
             queue.empty()
         self._nursery.cancel_scope.cancel()
-        return await self._manager.__aexit__(kind, error, traceback)
+        # It waits for the batch's own tasks alone, and those are cancelled.
+        return await self._manager.__aexit__(kind, error, traceback)  # noqa: ASYNC102
 
     def __aiter__(self) -> AsyncIterator[Outcome]:
         return self
@@ -192,7 +193,7 @@ class Batch:
 
     # The feeder: from the source into the queues.
 
-    async def _feed(self) -> None:
+    async def _feed(self) -> None:  # noqa: ASYNC910  # it checkpoints as it reads
         try:
             if isinstance(self._source, AsyncIterable):
                 await self._feed_from_async(self._source)
@@ -205,7 +206,9 @@ class Batch:
         self._fed = True
         self._consumer.wake()
 
-    async def _feed_from(self, source: Iterable[str | Message | Request]) -> None:
+    async def _feed_from(  # noqa: ASYNC910  # a short source costs no turn
+        self, source: Iterable[str | Message | Request]
+    ) -> None:
         requests = iter(source)
         try:
             for count, request in enumerate(requests, start=1):
@@ -223,13 +226,14 @@ class Batch:
         try:
             while True:
                 deadline = math.inf if self._stop is None else trio.current_time() + SOURCE_GRACE_S
-                with trio.CancelScope(deadline=deadline) as self._reading:
+                # Whether a source waits is its own matter.
+                with trio.CancelScope(deadline=deadline) as self._reading:  # noqa: ASYNC912
                     try:
                         request = await anext(requests)
                     except StopAsyncIteration:
-                        return
+                        return  # noqa: ASYNC910
                 if self._reading.cancelled_caught:
-                    return
+                    return  # noqa: ASYNC910
                 self._reading = None
                 self._take(request)
                 await self._wait_for_place()
@@ -240,7 +244,7 @@ class Batch:
                 with trio.move_on_after(SOURCE_GRACE_S, shield=True):
                     await close()
 
-    async def _wait_for_place(self) -> None:
+    async def _wait_for_place(self) -> None:  # noqa: ASYNC910  # for each request of a source
         while self._is_full():
             await self._feeder.wait()
 
@@ -286,12 +290,12 @@ class Batch:
             assert self._nursery is not None
             self._nursery.start_soon(self._work, name="trillium batch: worker")
 
-    async def _work(self) -> None:
+    async def _work(self) -> None:  # noqa: ASYNC910  # a call is one, unless it is not sent
         call: Call | None = self._next_call()
         try:
             while call is not None:
                 # One scope for the attempts of many calls, until it has fired.
-                with trio.CancelScope() as scope:
+                with trio.CancelScope() as scope:  # noqa: ASYNC912
                     while call is not None and not scope.cancel_called:
                         outcome = await call.run(scope)
                         call = self._end(call, outcome)

@@ -96,7 +96,7 @@ class Call:
             try:
                 self._body = self.route.encode(self.request, stream=streamed)
             except InvalidRequestError as error:
-                return self._unsendable(error)
+                return self._unsendable(error)  # noqa: ASYNC910  # no more of them than the window
             now = self._start_clock()
             self._decision = (
                 self._retry.advance(STARTED, now)
@@ -158,6 +158,7 @@ class Call:
         try:
             self._body = self.route.encode(self.request, stream=stream)
         except InvalidRequestError as error:
+            await trio.lowlevel.checkpoint()
             return self._unsendable(error)
         self._decision = await self._take_turn(self._start_clock())
         while True:
@@ -168,7 +169,7 @@ class Call:
 
     async def _drive(self, one: OneAttempt, scope: trio.CancelScope) -> Answer | Chunk | GiveUp:
         """Carry out what the retry machine decides, until there is something to show for it."""
-        while True:
+        while True:  # noqa: ASYNC913  # each round sends or sleeps
             match self._decision:
                 case Send():
                     found = await one(self._start_attempt(), scope)
@@ -183,7 +184,7 @@ class Call:
                 case WaitUntil() as wait:
                     self._decision = await self._back_off(wait)
                 case GiveUp() as end:
-                    return end
+                    return end  # noqa: ASYNC910  # what ended it was one
                 case Finish() | None:
                     raise LocalProtocolError("a call went on that was over, or had not begun")
                 case _:

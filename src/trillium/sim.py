@@ -18,7 +18,7 @@ TOKENS_PER_SECOND: Final = 200.0
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class SimTransport:
     """Carries the requests to `sim/…` to a simulator in the client's own nursery."""
 

@@ -12,7 +12,7 @@ from trillium.errors import LocalProtocolError
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Completed:
     """Outcomes in the order of completion."""
 
@@ -29,7 +29,7 @@ class Completed:
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class InOrder:
     """Outcomes in the order of their index; holds back what came before its turn."""
 

@@ -43,7 +43,7 @@ class ProgressLook:
 
 
 @final
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class Progress:
     """The counting `Observer` of one batch: each callback costs well under a microsecond."""
 

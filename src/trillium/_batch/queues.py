@@ -14,7 +14,7 @@ from trillium.messages import Request
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Entry:
     """A request on its way through a batch."""
 
@@ -25,7 +25,7 @@ class Entry:
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class RouteQueue:
     """First in, first sent. Only its head asks for admission, so a long queue costs nothing."""
 

@@ -58,7 +58,7 @@ feeder have fewer turns than the workers that it feeds."""
 
 
 @final
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class BatchOptions:
     """How a batch is to be run."""
 

@@ -50,7 +50,7 @@ class BatchStatistics:
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Tally:
     """The running counts of a batch."""
 

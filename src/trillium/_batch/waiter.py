@@ -9,7 +9,7 @@ import trio
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Waiter:
     """Where one task parks, and the others wake it: lighter than an event made for each wait."""
 

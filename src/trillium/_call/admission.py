@@ -12,7 +12,7 @@ from trillium._policy.admission import HELD, Admission, Ticket
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Gate:
     """The admission of one client.
 

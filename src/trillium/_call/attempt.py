@@ -35,7 +35,7 @@ _PAID_FAULTS: Final = frozenset(
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Attempt:
     """One attempt, used once."""
 

@@ -59,7 +59,7 @@ class Seat(Protocol):
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Call:
     """One request on its way; used once.
 

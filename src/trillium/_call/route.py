@@ -20,7 +20,7 @@ from trillium.messages import Request
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Station:
     """One endpoint, as an open client knows it: shared by the routes of its models."""
 
@@ -83,7 +83,7 @@ def open_station(endpoint: Endpoint, *, transport: Transport, concurrency: int |
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Route:
     """A model at a station, and how its requests are to be treated."""
 

@@ -20,7 +20,7 @@ CLOSE_GRACE_S: Final = 1.0
 
 
 @final
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class Routes:
     """Endpoints are opened on demand, one station each; a model has one route."""
 

@@ -73,7 +73,7 @@ class _TableHead(msgspec.Struct):
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class PriceTable:
     """A table, whose providers are decoded as they are asked for.
 

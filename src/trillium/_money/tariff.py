@@ -70,7 +70,7 @@ class Variant:
 
 
 @final
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, repr=False, kw_only=True)
 class Tariff:
     """How one model at one provider is billed; finds the rates in force once for each change."""
 

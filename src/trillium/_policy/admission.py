@@ -71,7 +71,7 @@ IDLE, WAITING, HELD = TicketState.IDLE, TicketState.WAITING, TicketState.HELD
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Ticket:
     """One request's claim to be sent."""
 
@@ -104,7 +104,7 @@ _Entry = tuple[int, int, Ticket]
 """Age, place, ticket: a heap of these goes by age, and where ages are equal by arrival."""
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Queue:
     """A heap of entries, the first of which waits; behind it may be some that were withdrawn.
 
@@ -139,7 +139,7 @@ def _waits(entry: _Entry) -> bool:
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Admission:
     """All queues that share permits with one another: those of a client."""
 

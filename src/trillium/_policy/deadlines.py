@@ -97,7 +97,7 @@ class DeadlineTerms:
 
 
 @final
-@attrs.define(init=False, eq=False)
+@attrs.define(init=False, eq=False, repr=False)
 class Deadlines:
     """The table of one request. All times are of one clock, in seconds."""
 

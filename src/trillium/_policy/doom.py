@@ -36,7 +36,7 @@ DOOMS_MODEL: Final[Mapping[ErrorKind, str]] = {
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Doom:
     """The verdicts of one batch."""
 

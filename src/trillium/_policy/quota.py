@@ -42,7 +42,7 @@ _NO_AMOUNTS: Final[Amounts] = (1.0, 0.0, 0.0, 0.0)
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Charge:
     """What one attempt takes; made anew for each."""
 
@@ -58,7 +58,7 @@ class Charge:
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Meter:
     """The limits that the requests of one model are under."""
 
@@ -305,7 +305,7 @@ def _mark(bucket: Bucket, charge: Charge) -> float:
 
 
 @final
-@attrs.define(eq=False, init=False)
+@attrs.define(eq=False, repr=False, init=False)
 class Quota:
     """What an endpoint permits, as one object: whoever is given it shares what is left.
 

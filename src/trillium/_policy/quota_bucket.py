@@ -51,7 +51,7 @@ Amounts = tuple[float, float, float, float]
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Bucket:
     """One limit."""
 

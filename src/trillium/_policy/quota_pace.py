@@ -39,7 +39,7 @@ LEAST_RATE: Final = 1 / 60
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Pace:
     """Requests in a second, as they are let in at last."""
 

@@ -163,7 +163,7 @@ _DONE: Final = State.DONE
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Retry:
     """The tries of one call."""
 

@@ -53,7 +53,7 @@ def _check_above_zero(_: object, attribute: attrs.Attribute[Any], value: float) 
 
 # NO_OP, since a class with a validator looks at each setting: `deposit` took 0.5 µs, not 0.1.
 @final
-@attrs.define(kw_only=True, eq=False, on_setattr=attrs.setters.NO_OP)
+@attrs.define(kw_only=True, eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
 class RetryBudget:
     """The retries of one endpoint; shared by all its requests.
 

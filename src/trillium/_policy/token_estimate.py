@@ -39,7 +39,7 @@ MEMORY: Final = 200.0
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class TokenEstimate:
     """What is known of one model's tokens."""
 

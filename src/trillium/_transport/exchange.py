@@ -14,7 +14,7 @@ from trillium._wire.headers import Headers
 
 
 @final
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Target:
     """What stays the same from request to request: method, URL, and headers.
 

@@ -149,7 +149,7 @@ class HttpxExchange:
 
 
 @final
-@attrs.frozen
+@attrs.frozen(repr=False)
 class _RequestBody(httpx.AsyncByteStream):
     """A body in one piece, to be read as often as the client's authentication sends it."""
 
@@ -160,7 +160,7 @@ class _RequestBody(httpx.AsyncByteStream):
 
 
 @final
-@attrs.define
+@attrs.define(repr=False)
 class _OnePiece:
     """An iterator over one piece, or none where it is empty."""
 

@@ -53,7 +53,7 @@ MAX_TARGETS: Final = 1024
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Origin:
     """Scheme, host and port, and the connections to it that are idle, oldest first."""
 
@@ -64,7 +64,7 @@ class _Origin:
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _Connection:
     """A stream, and the machine that reads it."""
 

@@ -30,7 +30,7 @@ class Address:
     sockaddr: tuple[str, int] | tuple[str, int, int, int]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _LookUp:
     """One look-up under way, or its result."""
 
@@ -41,7 +41,7 @@ class _LookUp:
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Resolver:
     """Looks names up with the system's resolver, and remembers for `REMEMBER_S`.
 

@@ -45,7 +45,7 @@ _EVENTS: Final = _State.EVENTS
 
 
 @final
-@attrs.define(eq=False, on_setattr=attrs.setters.NO_OP)
+@attrs.define(eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
 class AnswerStream:
     """Reads one streamed answer, however its bytes are cut."""
 

@@ -121,7 +121,7 @@ def decode_answer_body(body: bytes) -> Answer | Fault:
     return draft.answer()
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Block:
     """A content block, as far as it has come."""
 
@@ -167,7 +167,7 @@ class Block:
             return self.start
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class MessageDraft:
     """What has come of one answer."""
 

@@ -30,7 +30,7 @@ from trillium.errors import ErrorKind, Fault
 _decode_event: Final = EVENT_DECODER.decode
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class _News:
     """What one read has brought."""
 
@@ -49,7 +49,7 @@ class _News:
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class MessagesAssembler:
     """Puts one streamed answer together; an `Assembler`. Only `message_stop` ends an answer."""
 

@@ -77,7 +77,7 @@ def content_decoder(content_encoding: str, *, max_bytes: int) -> ContentDecoder 
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ContentDecoder:
     """Undoes the content codings of one body; made by `content_decoder`.
 
@@ -126,7 +126,7 @@ class ContentDecoder:
 
 
 @final
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False)
 class _Layer:
     """One coding of a body."""
 

@@ -59,7 +59,7 @@ _HEAD_END: Final = re.compile(rb"\r\n\r\n")
 
 
 @final
-@attrs.frozen
+@attrs.frozen(repr=False)
 class RequestEncoder:
     """The requests of one method, URL and set of headers: only the body differs."""
 

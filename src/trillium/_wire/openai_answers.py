@@ -155,7 +155,7 @@ def _read_usage(said: _Usage) -> Usage | None:
     )
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ChatDraft:
     """What has come of one answer."""
 

@@ -23,7 +23,7 @@ _decode: Final = DECODER.decode
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ChatAssembler:
     """Puts one streamed answer together; an `Assembler`.
 

@@ -84,7 +84,7 @@ _READING: Final = _State.READING
 
 @final
 # No hooks on setting: one validator would route every assignment below through Python code.
-@attrs.define(kw_only=True, eq=False, on_setattr=attrs.setters.NO_OP)
+@attrs.define(kw_only=True, eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
 class SSEDecoder:
     """Turns the bytes of one event stream into events, however they are cut into chunks.
 

@@ -19,7 +19,7 @@ from trillium.messages import ToolCall
 _KNOWN_FIELDS: Final = frozenset({"index", "id", "type", "function", "custom"})
 
 
-@attrs.define(kw_only=True, eq=False)
+@attrs.define(kw_only=True, eq=False, repr=False)
 class _OpenCall:
     number: int
     id: str = ""
@@ -29,7 +29,7 @@ class _OpenCall:
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class ToolCallBuilder:
     """Collects the tool calls of one answer."""
 

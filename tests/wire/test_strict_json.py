@@ -103,7 +103,7 @@ def test_any_bytes_are_a_value_or_refused(line: bytes) -> None:
         (b'{"a": 1' + b"0" * 5000 + b"}", "a whole number of 5001 digits is too long"),
         (b"[" * 100_000 + b"]" * 100_000, "nested too deeply"),
         (b"hello", "not JSON: expecting value at character 1, near hello"),
-        (b'{"a": 1,}', "not JSON: .* at character 9, near"),
+        (b'{"a": 1,}', r"not JSON: .* at character [89], near"),  # 3.13 points at the comma
         (b'{"a": "\x01"}', "not JSON: invalid control character at character 8"),
         (b'{"a": 1} {"a": 2}', "not JSON: extra data at character 10"),
         (b"", "not JSON: expecting value at character 1"),

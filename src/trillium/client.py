@@ -22,6 +22,7 @@ from trillium._policy.deadlines import DeadlineTerms
 from trillium._policy.retry_policy import RetryPolicy
 from trillium._transport.choice import UserTransport, open_transport
 from trillium._transport.exchange import Transport
+from trillium._wire.dialect import dialect_named
 from trillium.completions import Completion, Failure, Outcome
 from trillium.endpoints import Endpoint, Model, Secret
 from trillium.errors import ClientClosedError, InvalidRequestError, UsageError
@@ -76,14 +77,15 @@ def open_client(
         seed: Of the dice that spread the waits between attempts.
 
     Raises:
-        InvalidRequestError: An unknown provider, no key where one is needed, or arguments that
-            do not fit together. Nothing was sent.
+        InvalidRequestError: An unknown provider or dialect, no key where one is needed, or
+            arguments that do not fit together. Nothing was sent.
     """
     if isinstance(key, str):
         key = Secret(key)  # at once: there are tools that print a traceback's local variables
     endpoint, default_model = resolve(
         where, base_url=base_url, key=key, dialect=dialect, headers=headers
     )
+    dialect_named(endpoint.dialect)  # an unknown one is told here, and not by each request
     if concurrency is not None:
         check_concurrency(concurrency)
     return Client(

@@ -30,7 +30,7 @@ def open_transport(
         base_url: Where they go.
         given: The user's own way, which stays theirs to close. None for ours: the pool, or httpx
             where the environment names a proxy for the URL.
-        ssl_context: What the pool speaks TLS with; made as httpx makes it if None.
+        ssl_context: What ours speaks TLS with; made as httpx makes it if None.
     """
     url = urlsplit(base_url)
     if given is None and not proxy_from_environment(url.scheme, url.hostname or ""):
@@ -38,7 +38,9 @@ def open_transport(
     # Here, since importing httpx takes 100 ms and most programs never need it.
     from trillium._transport.httpx_transport import HttpxTransport  # noqa: PLC0415
 
-    return HttpxTransport.from_environment() if given is None else HttpxTransport(given)
+    if given is None:
+        return HttpxTransport.from_environment(ssl_context)
+    return HttpxTransport(given)
 
 
 def proxy_from_environment(scheme: str, host: str) -> bool:

@@ -201,14 +201,19 @@ class HttpxTransport:
         self._checked: set[Target] = set()
 
     @classmethod
-    def from_environment(cls) -> HttpxTransport:
-        """Make one that goes through the proxies named in the environment."""
+    def from_environment(cls, ssl_context: ssl.SSLContext | None = None) -> HttpxTransport:
+        """Make one that goes through the proxies named in the environment.
+
+        Args:
+            ssl_context: What TLS is spoken with to the servers behind them; httpx's own if None.
+        """
         # Bounds on connections are the caller's matter, and httpcore 1.0.9 closes idle ones as
         # soon as there are more connections, busy ones counted, than it may keep alive.
         limits = httpx.Limits(
             max_connections=None, max_keepalive_connections=None, keepalive_expiry=60.0
         )
-        transport = cls(httpx.AsyncClient(limits=limits, trust_env=True))
+        verify = True if ssl_context is None else ssl_context
+        transport = cls(httpx.AsyncClient(limits=limits, trust_env=True, verify=verify))
         transport._owned = True
         return transport
 

@@ -68,11 +68,13 @@ class Answers:
 
     async def wait_for_room(self) -> None:
         """Wait until some were written, if too many wait for it."""
+        await trio.lowlevel.checkpoint()
         while self.is_full:
             await self._wait_written()
 
     async def wait_all_written(self) -> None:
         """Wait until all that was taken is written, however slow the reader is."""
+        await trio.lowlevel.checkpoint()
         while self._taken or self._busy:
             await self._wait_written()
 
@@ -100,10 +102,13 @@ class Answers:
         self._room = self._room or trio.Event()
         await self._room.wait()
 
-    def close(self) -> int:
+    def close(self, *, grace_s: float = GRACE_S) -> int:
         """Write all that is left, in order, and close the output.
 
         Of a run that came to its end nothing is left; of one that was interrupted, a little.
+
+        Args:
+            grace_s: How many seconds to wait for a write that blocks.
 
         Returns:
             How many outcomes could not be written, because a write blocked for too long.
@@ -114,7 +119,7 @@ class Answers:
         """
         self._taken.extend(self._made[index] for index in sorted(self._made))
         self._made.clear()
-        if not self._writing.acquire(timeout=GRACE_S):
+        if not self._writing.acquire(timeout=grace_s):
             return len(self._taken) + self._journal.uncommitted
         try:
             self._write_taken()

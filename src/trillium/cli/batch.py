@@ -191,7 +191,9 @@ def _finish(ran: Ran, answers: Answers, output: str) -> int:
     if ran.signal is not None:
         total = "" if ran.progress.total is None else f" of {ran.progress.total:,}"
         failed = f", {ran.progress.failed:,} of them failures" if ran.progress.failed else ""
-        complain(f"interrupted: {answers.on_disk:,}{total} outcomes were written to {where}{failed}")
+        complain(
+            f"interrupted: {answers.on_disk:,}{total} outcomes were written to {where}{failed}"
+        )
         return exit_code(ran)
     tell(summary(ran, output=output))
     if ran.error is not None:

@@ -87,9 +87,12 @@ def _read_prompt(prompt: str) -> str:
     if prompt != STANDARD_STREAM:
         return prompt
     try:
-        return sys.stdin.buffer.read().decode("utf-8-sig")
+        prompt = sys.stdin.buffer.read().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InvalidInputError("it is not UTF-8", file="standard input") from None
+    if not prompt.strip():
+        raise InvalidInputError("there is no prompt in it", file="standard input")
+    return prompt
 
 
 def _request(prompt: str, sampling: Sampling) -> Request:

@@ -60,8 +60,12 @@ def is_file_name(_: Any, value: str | None) -> None:
 
 
 def is_prompt(_: Any, value: str | None) -> None:
-    """Refuse what is rather a misspelt flag than a prompt, and would be paid for (a validator)."""
-    if value is not None and value.startswith("-") and value != STANDARD_STREAM:
+    """Refuse an empty prompt, and a misspelt flag, which would be paid for (a validator)."""
+    if value is None or value == STANDARD_STREAM:
+        return
+    if not value.strip():
+        raise ValueError("Give a prompt")
+    if value.startswith("-"):
         raise ValueError(
             "There is no such flag here; a prompt that begins so is given on standard input, with -"
         )

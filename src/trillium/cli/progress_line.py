@@ -48,13 +48,12 @@ def display_for(*, wanted: bool, answers_on_terminal: bool = False) -> Display:
 
 async def show_progress(progress: Progress, display: Display) -> None:
     """Show progress on standard error until cancelled, and once more then."""
-    match display:
-        case Display.LIVE:
-            await _show_live(progress)
-        case Display.PLAIN:
-            await _show_plainly(progress)
-        case Display.NONE:
-            await trio.sleep_forever()
+    if display is Display.LIVE:
+        await _show_live(progress)
+    elif display is Display.PLAIN:
+        await _show_plainly(progress)
+    else:
+        await trio.sleep_forever()
 
 
 async def _show_live(progress: Progress) -> None:
@@ -62,11 +61,12 @@ async def _show_live(progress: Progress) -> None:
     from rich.live import Live  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
+    console = Console(stderr=True)
+
     def drawn() -> Text:
-        line = progress_line(progress.look(trio.current_time()))
+        line = progress_line(progress.look(trio.current_time()), width=console.width)
         return Text.assemble(*line, no_wrap=True, overflow="ellipsis")
 
-    console = Console(stderr=True)
     with Live(drawn(), console=console, auto_refresh=False, redirect_stdout=False) as live:
         try:
             while True:
@@ -92,23 +92,33 @@ async def _show_plainly(progress: Progress) -> None:
             show()
 
 
-def progress_line(look: ProgressLook) -> Line:
-    """Return one line that says where a batch is."""
+def progress_line(look: ProgressLook, *, width: int | None = None) -> Line:
+    """Return one line that says where a batch is.
+
+    Args:
+        look: Where it is.
+        width: How many characters there are; what matters least is left out to keep within it.
+    """
     of_all = "" if look.total is None else f" of {look.total:,}"
-    line = [
-        (f"{look.completed:,}{of_all} done", "green" if look.completed else ""),
-        (f"{look.failed:,} failed", "red" if look.failed else ""),
-        (f"{look.in_flight:,} in flight", ""),
-    ]
-    if look.waiting is not None:
-        line.append((f"{look.waiting:,} waiting", ""))
-    line.append((f"{look.retrying:,} retrying", "yellow" if look.retrying else ""))
-    line.append((f"{rate(look.requests_per_s)} requests/s", ""))
-    line.append((f"{rate(look.tokens_per_s)} tokens/s", ""))
-    if look.left_s:
-        line.append((f"ETA {clock(look.left_s)}", ""))
+    pieces = {
+        "done": (f"{look.completed:,}{of_all} done", "green" if look.completed else ""),
+        "failed": (f"{look.failed:,} failed", "red" if look.failed else ""),
+        "in flight": (f"{look.in_flight:,} in flight", ""),
+        "waiting": ("" if look.waiting is None else f"{look.waiting:,} waiting", ""),
+        "retrying": (f"{look.retrying:,} retrying", "yellow" if look.retrying else ""),
+        "requests": (f"{rate(look.requests_per_s)} requests/s", ""),
+        "tokens": (f"{rate(look.tokens_per_s)} tokens/s", ""),
+        "left": (f"ETA {clock(look.left_s)}" if look.left_s else "", ""),
+    }
+    expendable = ["in flight", *(["failed"] if not look.failed else [])]
+    expendable += [*(["retrying"] if not look.retrying else []), "requests", "waiting", "tokens"]
+    shown = [(name, piece) for name, piece in pieces.items() if piece[0]]
+    for name in expendable:
+        if width is None or sum(len(text) + 2 for _, (text, _) in shown) - 2 <= width:
+            break
+        shown = [piece for piece in shown if piece[0] != name]
     parted: list[tuple[str, str]] = []
-    for piece in line:
+    for _, piece in shown:
         parted += [(", ", ""), piece] if parted else [piece]
     return parted
 

@@ -68,7 +68,9 @@ def run_job(job: Job, answers: Answers | None) -> Ran:
     return ran
 
 
-async def _run_job(job: Job, answers: Answers | None, ran: Ran) -> None:
+async def _run_job(  # noqa: ASYNC910  # the root of a run
+    job: Job, answers: Answers | None, ran: Ran
+) -> None:
     started_at = trio.current_time()
     ran.progress = Progress(total=job.total, started_at=started_at)
     try:
@@ -107,7 +109,7 @@ async def _answer(job: Job, answers: Answers | None, ran: Ran) -> None:
             ran.stop = batch.stopped
 
 
-async def _stop_on_signal(
+async def _stop_on_signal(  # noqa: ASYNC114  # no open_ before its name: it opens nothing
     scope: trio.CancelScope,
     ran: Ran,
     *,

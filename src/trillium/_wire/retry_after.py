@@ -18,13 +18,11 @@ well as a longer one. They are not ignored, since to ask again at once is what w
 
 _NUMBER: Final = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 _CLOCK: Final = r"(?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d)"
-_DATES: Final = tuple(
-    re.compile(form, re.ASCII | re.IGNORECASE)
-    for form in (
-        rf"\w+, *(?P<day>\d\d?) (?P<month>[a-z]{{3}}) (?P<year>\d{{4}}) {_CLOCK} (?:GMT|UTC)",
-        rf"\w+, *(?P<day>\d\d?)-(?P<month>[a-z]{{3}})-(?P<year>\d\d) {_CLOCK} (?:GMT|UTC)",
-        rf"\w+ (?P<month>[a-z]{{3}}) +(?P<day>\d\d?) {_CLOCK} (?P<year>\d{{4}})",
-    )
+# Compiled when a date is met: for most programs never.
+_DATES: Final = (
+    rf"\w+, *(?P<day>\d\d?) (?P<month>[a-z]{{3}}) (?P<year>\d{{4}}) {_CLOCK} (?:GMT|UTC)",
+    rf"\w+, *(?P<day>\d\d?)-(?P<month>[a-z]{{3}})-(?P<year>\d\d) {_CLOCK} (?:GMT|UTC)",
+    rf"\w+ (?P<month>[a-z]{{3}}) +(?P<day>\d\d?) {_CLOCK} (?P<year>\d{{4}})",
 )
 """The three forms of RFC 9110, 5.6.7: IMF-fixdate, and the obsolete ones of RFC 850 and asctime."""
 _MONTHS: Final = (
@@ -87,7 +85,7 @@ def http_date_unix(text: str, *, now_unix: float) -> float | None:
     ended in them (RFC 9110, 5.6.7).
     """
     for form in _DATES:
-        if found := form.fullmatch(text.strip()):
+        if found := re.fullmatch(form, text.strip(), re.ASCII | re.IGNORECASE):
             break
     else:
         return None

@@ -21,10 +21,10 @@ def httpx_transport(
 ) -> httpx.AsyncBaseTransport:
     """Return the built-in connection pool as a transport for `httpx.AsyncClient` on trio.
 
-    ```python
-    async with httpx.AsyncClient(transport=trillium.httpx_transport()) as client:
-        response = await client.get("https://api.example/v1/models")
-    ```
+    ::
+
+        async with httpx.AsyncClient(transport=trillium.httpx_transport()) as client:
+            response = await client.get("https://api.example/v1/models")
 
     It speaks HTTP/1.1 with keep-alive, knows no proxies, and costs the same for each request,
     however many connections there are: how many requests are in flight is for the caller to bound.

@@ -49,13 +49,27 @@ def test_of_a_stream_it_says_what_is_known() -> None:
 @pytest.mark.parametrize(
     ("width", "line"),
     [
-        (100, "1,112 of 3,400 done, 0 failed, 2,268 waiting, 0 retrying, 63 requests/s, "),
-        (80, "1,112 of 3,400 done, 2,268 waiting, 63 requests/s, 2,157 tokens/s, ETA 0:36"),
+        (
+            105,
+            (
+                "1,112 of 3,400 done, 0 failed, 20 in flight, 2,268 waiting, 0 retrying, "
+                "63 req/s, 2,157 tok/s, ETA 0:36"
+            ),
+        ),
+        (
+            90,
+            (
+                "1,112 of 3,400 done, 0 failed, 2,268 waiting, 0 retrying, "
+                "63 req/s, 2,157 tok/s, ETA 0:36"
+            ),
+        ),
+        (80, "1,112 of 3,400 done, 0 failed, 2,268 waiting, 63 req/s, 2,157 tok/s, ETA 0:36"),
+        (60, "1,112 of 3,400 done, 63 req/s, 2,157 tok/s, ETA 0:36"),
         (30, "1,112 of 3,400 done, ETA 0:36"),
     ],
 )
 def test_where_there_is_little_room_it_leaves_out_what_matters_least(width: int, line: str) -> None:
-    assert plain(progress_line(LOOK, width=width)).startswith(line)
+    assert plain(progress_line(LOOK, width=width)) == line
 
 
 @given(width=st.integers(40, 200), failed=st.integers(0, 10**6), retrying=st.integers(0, 10**6))

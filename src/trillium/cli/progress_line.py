@@ -99,28 +99,37 @@ def progress_line(look: ProgressLook, *, width: int | None = None) -> Line:
         look: Where it is.
         width: How many characters there are; what matters least is left out to keep within it.
     """
-    of_all = "" if look.total is None else f" of {look.total:,}"
-    pieces = {
-        "done": (f"{look.completed:,}{of_all} done", "green" if look.completed else ""),
-        "failed": (f"{look.failed:,} failed", "red" if look.failed else ""),
-        "in flight": (f"{look.in_flight:,} in flight", ""),
-        "waiting": ("" if look.waiting is None else f"{look.waiting:,} waiting", ""),
-        "retrying": (f"{look.retrying:,} retrying", "yellow" if look.retrying else ""),
-        "requests": (f"{rate(look.requests_per_s)} requests/s", ""),
-        "tokens": (f"{rate(look.tokens_per_s)} tokens/s", ""),
-        "left": (f"ETA {clock(look.left_s)}" if look.left_s else "", ""),
-    }
-    expendable = ["in flight", *(["failed"] if not look.failed else [])]
-    expendable += [*(["retrying"] if not look.retrying else []), "requests", "waiting", "tokens"]
-    shown = [(name, piece) for name, piece in pieces.items() if piece[0]]
-    for name in expendable:
-        if width is None or sum(len(text) + 2 for _, (text, _) in shown) - 2 <= width:
-            break
-        shown = [piece for piece in shown if piece[0] != name]
+    pieces = _pieces(look, requests="requests", tokens="tokens")
+    if width is not None and _length(pieces) > width:
+        pieces = _pieces(look, requests="req", tokens="tok")
+        zeros = [name for name in ("retrying", "failed") if not getattr(look, name)]
+        for name in ("in_flight", *zeros[:1], "waiting", *zeros[1:], "requests", "tokens"):
+            if _length(pieces) <= width:
+                break
+            pieces.pop(name, None)
     parted: list[tuple[str, str]] = []
-    for _, piece in shown:
+    for piece in pieces.values():
         parted += [(", ", ""), piece] if parted else [piece]
     return parted
+
+
+def _pieces(look: ProgressLook, *, requests: str, tokens: str) -> dict[str, tuple[str, str]]:
+    of_all = "" if look.total is None else f" of {look.total:,}"
+    pieces = {
+        "completed": (f"{look.completed:,}{of_all} done", "green" if look.completed else ""),
+        "failed": (f"{look.failed:,} failed", "red" if look.failed else ""),
+        "in_flight": (f"{look.in_flight:,} in flight", ""),
+        "waiting": ("" if look.waiting is None else f"{look.waiting:,} waiting", ""),
+        "retrying": (f"{look.retrying:,} retrying", "yellow" if look.retrying else ""),
+        "requests": (f"{rate(look.requests_per_s)} {requests}/s", ""),
+        "tokens": (f"{rate(look.tokens_per_s)} {tokens}/s", ""),
+        "left": (f"ETA {clock(look.left_s)}" if look.left_s else "", ""),
+    }
+    return {name: piece for name, piece in pieces.items() if piece[0]}
+
+
+def _length(pieces: dict[str, tuple[str, str]]) -> int:
+    return sum(len(text) + len(", ") for text, _ in pieces.values()) - len(", ")
 
 
 def rate(per_s: float) -> str:

@@ -28,6 +28,7 @@ from trillium.endpoints import Endpoint, Model, Secret
 from trillium.errors import ClientClosedError, InvalidRequestError, UsageError
 from trillium.messages import Message, Request, as_request
 from trillium.observers import Observer
+from trillium.prices import Prices
 from trillium.providers import SIM, SIM_BASE_URL, resolve
 from trillium.sim import SimTransport
 from trillium.timeouts import Timeouts
@@ -54,6 +55,7 @@ def open_client(
     transport: UserTransport | None = None,
     ssl_context: ssl.SSLContext | None = None,
     observer: Observer | None = None,
+    prices: Prices | None = None,
     seed: int = 0,
 ) -> Client:
     """Return a client, to be opened with `async with`, or with `open` and `aclose`.
@@ -74,6 +76,7 @@ def open_client(
         ssl_context: What TLS is spoken with; by default the usual certificates are trusted, or
             those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
         observer: Is told what happens.
+        prices: What models cost; by default the prices in the box (see `load_prices`).
         seed: Of the dice that spread the waits between attempts.
 
     Raises:
@@ -97,6 +100,7 @@ def open_client(
         transport=transport,
         ssl_context=ssl_context,
         observer=observer,
+        prices=prices or Prices(),
         seed=seed,
     )
 
@@ -131,12 +135,14 @@ class Client:
         transport: UserTransport | None,
         ssl_context: ssl.SSLContext | None,
         observer: Observer | None,
+        prices: Prices,
         seed: int,
     ) -> None:
         self._routes = Routes(
             endpoint=endpoint,
             default_model=default_model,
             open_transport=self._open_transport,
+            tariff_of=prices.tariff,
             retry_policy=retry,
             concurrency=concurrency,
             seed=seed,

@@ -37,6 +37,7 @@ from trillium._batch.waiter import Waiter
 from trillium._call.call import Call
 from trillium._call.nurseries import open_private_nursery
 from trillium._call.route import Route
+from trillium._money.cost import BatchCost
 from trillium._policy.deadlines import DeadlineTerms
 from trillium._policy.doom import Doom
 from trillium.completions import Failure, Outcome
@@ -190,6 +191,11 @@ class Batch:
     def statistics(self) -> BatchStatistics:
         """Return where the requests are now."""
         return self._tally.statistics(queued=sum(len(q.entries) for q in self._queues.values()))
+
+    @property
+    def cost(self) -> BatchCost:
+        """What its outcomes cost so far: in all, and by endpoint and model."""
+        return self._tally.costs.cost()
 
     # The feeder: from the source into the queues.
 

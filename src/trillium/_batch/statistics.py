@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
+from decimal import Decimal
 from typing import final
 
 import attrs
 
+from trillium._money.cost import CostTally
 from trillium.completions import Completion, Outcome
 
 
@@ -47,6 +49,8 @@ class BatchStatistics:
     input_tokens: int
     """As the providers counted them, of all completions."""
     output_tokens: int
+    cost_usd: Decimal
+    """What all completions cost whose cost is known."""
 
 
 @final
@@ -62,9 +66,11 @@ class Tally:
     failed: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    costs: CostTally = attrs.field(factory=CostTally)
 
     def count(self, outcome: Outcome) -> None:
         """Count an outcome."""
+        self.costs.count(outcome)
         if isinstance(outcome, Completion):
             self.completed += 1
             usage = outcome.usage
@@ -85,4 +91,5 @@ class Tally:
             failed=self.failed,
             input_tokens=self.input_tokens,
             output_tokens=self.output_tokens,
+            cost_usd=self.costs.usd,
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from typing import Protocol, assert_never, final
 
 import attrs
@@ -14,6 +15,7 @@ import trio
 
 from trillium._call.attempt import Attempt
 from trillium._call.route import Route
+from trillium._money.amounts import EXACT, ZERO
 from trillium._policy.admission import Ticket
 from trillium._policy.deadlines import Deadlines, DeadlineTerms
 from trillium._policy.retry import (
@@ -42,7 +44,6 @@ from trillium.errors import (
 )
 from trillium.messages import Request
 from trillium.observers import Observer
-
 
 OneAttempt = Callable[[Attempt, trio.CancelScope], Awaitable[Answer | Chunk | Fault]]
 """How an attempt is made; the scope is around it, and its deadline the attempt's to set."""
@@ -314,6 +315,8 @@ class Call:
             tool_calls=answer.tool_calls,
             parts=answer.parts,
             usage=answer.usage,
+            cost_usd=self.route.cost(answer),
+            possibly_billed_usd=self._possibly_billed() if retry.abandoned else ZERO,
             latency_s=trio.current_time() - retry.started_at,
             first_token_s=None if first_token_at is None else first_token_at - self._attempt_at,
             attempts=retry.attempts,
@@ -354,8 +357,16 @@ class Call:
             attempts=retry.attempts,
             abandoned=retry.abandoned,
             faults=retry.faults,
+            possibly_billed_usd=self._possibly_billed() if retry.abandoned else ZERO,
             rate_limits={} if headers is None else rate_limit_fields(headers),
         )
+
+    def _possibly_billed(self) -> Decimal | None:
+        """Return what the abandoned attempts cost at most; None where that is not known."""
+        try:
+            return EXACT.multiply(self.route.worst_cost(self._body), self._retry.abandoned)
+        except InvalidRequestError:
+            return None
 
     def _unsendable(self, error: InvalidRequestError) -> Failure:
         return Failure(

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import math
-from typing import final
+import time
+from decimal import Decimal
+from typing import Final, final
 from urllib.parse import urlsplit
 
 import attrs
 import trio
 
 from trillium._call.admission import Gate
+from trillium._money.cost import worst_cost
+from trillium._money.tariff import Tariff
 from trillium._policy.admission import Permit, Ticket
 from trillium._policy.retry_budget import RetryBudget
 from trillium._policy.retry_policy import RetryPolicy
 from trillium._transport.exchange import Target, Transport
 from trillium._wire.dialect import Dialect, dialect_named
+from trillium.completions import Answer
 from trillium.endpoints import Endpoint, Model
 from trillium.messages import Request
+
+OPENROUTER_HOST: Final = "openrouter.ai"
 
 
 @final
@@ -29,11 +36,15 @@ class Station:
     transport: Transport
     limiter: trio.CapacityLimiter
     retry_budget: RetryBudget
+    tells_cost: bool = attrs.field(init=False, repr=False)
+    """Whether a cost in its answers is what it bills, in USD: gateways have all kinds of units."""
     permits: tuple[Permit, ...] = attrs.field(init=False, repr=False)
     """What a request here takes beside its batch's; nothing where no bound was told."""
     _targets: dict[tuple[str, str, str], Target] = attrs.field(factory=dict, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        host = urlsplit(self.endpoint.base_url).hostname
+        self.tells_cost = host == OPENROUTER_HOST
         self.permits = () if self.limiter.total_tokens == math.inf else (self.limiter,)
 
     def target(
@@ -92,6 +103,8 @@ class Route:
     gate: Gate
     retry_policy: RetryPolicy
     seed: int
+    tariff: Tariff | None = attrs.field(default=None, repr=False)
+    """How the model is billed; None where that is not known."""
     plain: Target = attrs.field(init=False, repr=False)
     streamed: Target = attrs.field(init=False, repr=False)
 
@@ -106,6 +119,22 @@ class Route:
     def name(self) -> Model:
         """The model in the words that users have for it."""
         return Model(self.station.endpoint, self.model)
+
+    def cost(self, answer: Answer) -> Decimal | None:
+        """Return what an answer cost, in USD; None where that is not known."""
+        if answer.cost_usd is not None and self.station.tells_cost:
+            return answer.cost_usd
+        if self.tariff is None or answer.usage is None:
+            return None
+        return self.tariff.cost(answer.usage, now=time.time(), variant=answer.service_tier)
+
+    def worst_cost(self, body: bytes) -> Decimal:
+        """Return what one send of a request may cost at most, in USD.
+
+        Raises:
+            InvalidRequestError: No price is known, or no bound.
+        """
+        return worst_cost(self.tariff, body, now=time.time())
 
     def encode(self, request: Request, *, stream: bool) -> bytes:
         """Return the body, made once for all attempts.

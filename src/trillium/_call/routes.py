@@ -10,6 +10,7 @@ import trio
 
 from trillium._call.admission import Gate
 from trillium._call.route import Route, Station, open_station
+from trillium._money.tariff import Tariff
 from trillium._policy.retry_policy import RetryPolicy
 from trillium._transport.exchange import Transport
 from trillium.endpoints import Endpoint, Model
@@ -28,6 +29,10 @@ class Routes:
     """Where a model goes that is named by a `str`."""
     default_model: str | None
     open_transport: Callable[[Endpoint], Transport]
+    tariff_of: Callable[[Endpoint, str], Tariff | None] = attrs.field(
+        default=lambda _endpoint, _model: None
+    )
+    """How a model is billed."""
     gate: Gate = attrs.field(factory=Gate)
     retry_policy: RetryPolicy
     concurrency: int | None
@@ -84,4 +89,5 @@ class Routes:
                 transport=self.open_transport(model.endpoint),
                 concurrency=self.concurrency,
             )
-        return Route(station, model.name, self.gate, self.retry_policy, self.seed)
+        tariff = self.tariff_of(model.endpoint, model.name)
+        return Route(station, model.name, self.gate, self.retry_policy, self.seed, tariff)

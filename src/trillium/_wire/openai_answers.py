@@ -9,7 +9,9 @@ do otherwise, as of November 2026.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Final
 
 import attrs
@@ -86,6 +88,8 @@ class _Usage(msgspec.Struct, gc=False):
     completion_tokens_details: _OutputDetails | None = None
     prompt_cache_hit_tokens: object = None
     """DeepSeek's."""
+    cost: object = None
+    """OpenRouter's, in USD."""
 
 
 class _Groq(msgspec.Struct, gc=False):
@@ -153,6 +157,13 @@ def _read_usage(said: _Usage) -> Usage | None:
         cache_write_tokens=min(count_in(written), prompt) if written else 0,
         reasoning_tokens=min(count_in(thought), output) if thought else 0,
     )
+
+
+def _read_cost(cost: object) -> Decimal | None:
+    if not isinstance(cost, int | float) or isinstance(cost, bool):
+        return None
+    # The shortest decimal of a float is the text that it was read from.
+    return Decimal(str(cost)) if math.isfinite(cost) and cost >= 0 else None
 
 
 @attrs.define(eq=False, repr=False)
@@ -232,6 +243,7 @@ class ChatDraft:
             finish_reason=finish,
             native_finish_reason=native,
             usage=None if self.usage is None else _read_usage(self.usage),
+            cost_usd=None if self.usage is None else _read_cost(self.usage.cost),
             service_tier=self.service_tier,
             model=self.model,
             response_id=self.response_id,

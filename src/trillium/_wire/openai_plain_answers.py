@@ -47,6 +47,7 @@ class _PlainUsage(msgspec.Struct, gc=False):
     prompt_tokens_details: _PlainDetails | None = None
     completion_tokens_details: _PlainDetails | None = None
     prompt_cache_hit_tokens: None = None
+    cost: None = None
 
 
 class _PlainBody(msgspec.Struct, gc=False):

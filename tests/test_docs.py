@@ -182,16 +182,6 @@ def test_the_commands_of_a_page_do_what_they_should(page: Path) -> None:
         assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.slow
-def test_the_reference_explains_all_options_of_batch_and_no_others(
-    help_of: dict[str, str],
-) -> None:
-    page = (ROOT / "docs/reference/cli.md").read_text("utf-8")
-    rows = "".join(line for line in page.splitlines(keepends=True) if line.startswith("| `-"))
-    positive = {flag for flag in FLAG.findall(help_of["batch"]) if flag != "--help"}
-    assert set(FLAG.findall(rows)) == positive
-
-
 def test_the_table_of_providers_is_the_table_of_providers() -> None:
     page = (ROOT / "docs/how-to/other-servers.md").read_text("utf-8")
     told = re.findall(r"^\| `(\w+)` \| (?:`(\w+)`|none) \|", page, re.MULTILINE)

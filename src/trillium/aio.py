@@ -27,6 +27,7 @@ from trillium._batch.statistics import BatchStatistics, Stop
 from trillium._bridge.flow import Block, Flow
 from trillium._bridge.job import Job
 from trillium._bridge.loop import LoopBell, LoopHost, wait_regardless
+from trillium._bridge.pipe import Pipe
 from trillium._bridge.sources import (
     HostIterator,
     LoopIterator,
@@ -147,6 +148,7 @@ class _Reading(Generic[BlockT, ItemT]):
         self._sources: _Sources | None = None
         self._bell: LoopBell | None = None
         self._flow: Flow[BlockT, ItemT] | None = None
+        self._pipe: Pipe[ItemT] | None = None
 
     async def __aenter__(self) -> Self:
         if self._flow is not None:
@@ -160,9 +162,13 @@ class _Reading(Generic[BlockT, ItemT]):
         try:
             await bell.wait(flow.is_open)
             flow.raise_if_closed()
+        except GeneratorExit:  # thrown away with its loop: nothing can be waited for
+            flow.leave()
+            raise
         except BaseException:
             await self._leave()
             raise
+        self._pipe = flow.pipe
         return self
 
     async def __aexit__(
@@ -177,16 +183,23 @@ class _Reading(Generic[BlockT, ItemT]):
         return self
 
     async def __anext__(self) -> ItemT:
-        """Return the next one, as the native one does."""
-        flow, bell = self._flow, self._bell
-        if flow is None or bell is None:
+        """Return the next one, as the native one does, and with its errors."""
+        pipe, bell = self._pipe, self._bell
+        if pipe is None or bell is None:
             raise UsageError("it is iterated in its block: enter it with async with")
-        if not flow.is_ready():
-            await bell.wait(flow.is_ready)
+        if not pipe.is_ready():
+            try:
+                await bell.wait(pipe.is_ready)
+            except asyncio.CancelledError:
+                await self._interrupted()
+                raise
         try:
-            return flow.take()
+            return pipe.take()
         except StopIteration:
             raise StopAsyncIteration from None
+
+    async def _interrupted(self) -> None:
+        """Do what a cancelled iteration does."""
 
     def _ask(self, question: Callable[[BlockT], ValueT]) -> ValueT:
         if self._flow is None:
@@ -210,20 +223,11 @@ class CompletionStream(_Reading[NativeStream, Chunk]):
     """The chunks of one completion, as `trillium.CompletionStream` has them.
 
     They are read ahead, and come over in groups: at most 32 that nobody has taken yet.
+    Cancelling the wait for the next one closes the connection.
     """
 
-    async def __anext__(self) -> Chunk:
-        """Return the next chunk. Cancelled, it closes the connection.
-
-        Raises:
-            RequestError: The stream broke; `partial_text` has what had come.
-            UsageError: The stream is not open.
-        """
-        try:
-            return await super().__anext__()
-        except asyncio.CancelledError:
-            await self._leave()
-            raise
+    async def _interrupted(self) -> None:
+        await self._leave()
 
     async def read(self) -> Completion:
         """Read on to the end, and return the whole completion.
@@ -321,9 +325,11 @@ class Client:
 
     async def aclose(self) -> None:
         """Cancel what is in flight, close all connections, and end the thread. Idempotent."""
-        if self._thread is not None:
-            self._host_here()
-            await self._end(self._thread)
+        thread = self._thread
+        if thread is not None:
+            if not thread.has_ended:
+                self._host_here()
+            await self._end(thread)
 
     # How it does it.
 
@@ -359,6 +365,9 @@ class Client:
         job.start()
         try:
             await bell.wait(job.has_ended)
+        except GeneratorExit:  # thrown away with its loop: nothing can be waited for
+            job.cancel()
+            raise
         except BaseException:
             job.cancel()
             await bell.wait_regardless(job.has_ended)

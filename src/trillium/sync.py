@@ -21,9 +21,8 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, final
 from trillium import client as native
 from trillium._batch.run import Batch as NativeBatch
 from trillium._batch.statistics import BatchStatistics, Stop
-from trillium._bridge.caller import CallerBell
+from trillium._bridge.caller import CallerBell, start_thread, wait_for
 from trillium._bridge.flow import Block, Flow
-from trillium._bridge.job import Job
 from trillium._bridge.sources import HostIterator, is_read_by_host, listed, with_arguments
 from trillium._bridge.thread import TrioThread, check_open
 from trillium._call.stream import CompletionStream as NativeStream
@@ -57,7 +56,7 @@ def _asks(
     @functools.wraps(method)
     def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> ValueT:
         call = functools.partial(method, self._native, *args, **kwargs)
-        return self._cross(call, CallerBell())
+        return wait_for(self._thread_here(), call)
 
     return ask
 
@@ -70,7 +69,7 @@ def _asks_each(
     @functools.wraps(method)
     def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> ValueT:
         call = functools.partial(method, self._native, *args, **kwargs)
-        return self._cross(with_arguments(call, listed), CallerBell())
+        return wait_for(self._thread_here(), with_arguments(call, listed))
 
     return ask
 
@@ -84,7 +83,7 @@ def _asks_all(
     def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> ValueT:
         bell = CallerBell()
         call = functools.partial(method, self._native, *args, **kwargs)
-        return self._cross(with_arguments(call, self._carrying(bell)), bell)
+        return wait_for(self._thread_here(), with_arguments(call, self._carrying(bell)), bell)
 
     return ask
 
@@ -139,13 +138,13 @@ class _Reading(Generic[BlockT, ItemT]):
         return self
 
     def __next__(self) -> ItemT:
-        """Return the next one, as the native one does."""
-        flow = self._flow
-        if flow is None:
+        """Return the next one, as the native one does, and with its errors."""
+        if self._flow is None:
             raise UsageError("it is iterated in its block: enter it with `with`")
-        if not flow.is_ready():
-            self._bell.wait(flow.is_ready)
-        return flow.take()
+        pipe = self._flow.pipe
+        if not pipe.is_ready():
+            self._bell.wait(pipe.is_ready)
+        return pipe.take()
 
     def _ask(self, question: Callable[[BlockT], ValueT]) -> ValueT:
         if self._flow is None:
@@ -236,17 +235,7 @@ class Client:
         Raises:
             UsageError: It was opened before.
         """
-        bell = CallerBell()
-        thread = TrioThread(lambda: self._native, changed=bell.ring, name="trillium")
-        try:
-            thread.start()
-            bell.wait(thread.is_settled)
-        except BaseException:
-            thread.stop()
-            raise
-        if thread.has_ended:
-            thread.finish()
-        self._thread = thread
+        self._thread = start_thread(lambda: self._native, name="trillium")
 
     def close(self) -> None:
         """Cancel what is in flight, close all connections, and end the thread. Idempotent."""
@@ -258,20 +247,6 @@ class Client:
 
     def _thread_here(self) -> TrioThread[native.Client]:
         return check_open(self._thread)
-
-    def _cross(
-        self, function: Callable[[], Coroutine[Any, Any, ValueT]], bell: CallerBell
-    ) -> ValueT:
-        """Wait for a function of the trio side."""
-        job = Job(self._thread_here(), function, bell.ring)
-        try:
-            job.start()
-            bell.wait(job.has_ended)
-        except BaseException:
-            job.cancel()
-            bell.wait(job.has_ended)
-            raise
-        return job.result()
 
     def _carrying(self, bell: CallerBell) -> Callable[[object], object]:
         """Return what makes, of an argument, what the trio side iterates over."""

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from queue import SimpleQueue
-from typing import final
+from typing import Any, TypeVar, final
+
+from trillium._bridge.job import Job
+from trillium._bridge.thread import TrioThread
+
+ResourceT = TypeVar("ResourceT")
+ValueT = TypeVar("ValueT")
 
 
 @final
@@ -33,3 +40,58 @@ class CallerBell:
             callback = self._inbox.get()
             if callback is not None:
                 callback()
+
+
+def start_thread(
+    open_resource: Callable[[], AbstractAsyncContextManager[ResourceT]], *, name: str
+) -> TrioThread[ResourceT]:
+    """Start a trio thread, and wait until it has opened its resource.
+
+    Raises:
+        BaseException: It could not.
+    """
+    bell = CallerBell()
+    thread = TrioThread(open_resource, changed=bell.ring, name=name)
+    try:
+        thread.start()
+        bell.wait(thread.is_settled)
+    except BaseException:
+        thread.stop()
+        raise
+    if thread.has_ended:
+        thread.finish()
+    return thread
+
+
+@contextmanager
+def open_thread(
+    open_resource: Callable[[], AbstractAsyncContextManager[ResourceT]], *, name: str
+) -> Iterator[TrioThread[ResourceT]]:
+    """Have a trio thread with an open resource while the block lasts."""
+    thread = start_thread(open_resource, name=name)
+    try:
+        yield thread
+    finally:
+        thread.stop()
+        thread.finish()
+
+
+def wait_for(
+    thread: TrioThread[Any],
+    function: Callable[[], Awaitable[ValueT]],
+    bell: CallerBell | None = None,
+) -> ValueT:
+    """Run an async function in the trio thread, and wait for what it returns.
+
+    Whatever interrupts the wait, such as Ctrl-C, cancels it, and is raised when it has ended.
+    """
+    bell = bell or CallerBell()
+    job = Job(thread, function, bell.ring)
+    try:
+        job.start()
+        bell.wait(job.has_ended)
+    except BaseException:
+        job.cancel()
+        bell.wait(job.has_ended)
+        raise
+    return job.result()

@@ -57,7 +57,8 @@ class Flow(Generic[BlockT, ItemT]):
         self._news = news
         self._leaving = False
         self._room = Waiter()
-        self._pipe: Pipe[ItemT] = Pipe(news, self._make_room)
+        self.pipe: Pipe[ItemT] = Pipe(news, self._make_room)
+        """What was read ahead; its taker is the one on this side."""
         self._job = Job(thread, self._run, self._ended)
 
     def start(self) -> None:
@@ -66,25 +67,12 @@ class Flow(Generic[BlockT, ItemT]):
 
     def is_open(self) -> bool:
         """Whether the block was entered, or could not be."""
-        return self._block is not None or self._pipe.is_ready()
+        return self._block is not None or self.pipe.is_ready()
 
     def raise_if_closed(self) -> None:
         """Raise what the block raised, if it could not be entered."""
         if self._block is None:
             self._job.result()
-
-    def is_ready(self) -> bool:
-        """Whether `take` has something to say."""
-        return self._pipe.is_ready()
-
-    def take(self) -> ItemT:
-        """Return the next item.
-
-        Raises:
-            StopIteration: The iteration has come to its end.
-            BaseException: It ended with this error.
-        """
-        return self._pipe.take()
 
     def is_over(self) -> bool:
         """Whether the block was left, and nothing of it runs or is open."""
@@ -111,7 +99,7 @@ class Flow(Generic[BlockT, ItemT]):
     # In the trio thread.
 
     async def _run(self) -> None:
-        pipe = self._pipe
+        pipe = self.pipe
         async with self._make() as self._block:
             pipe.tell()
             async for item in self._block:
@@ -120,7 +108,7 @@ class Flow(Generic[BlockT, ItemT]):
                     await self._room.wait()
 
     def _ended(self) -> None:
-        self._pipe.end(self._job.error)
+        self.pipe.end(self._job.error)
         if self._leaving:
             self._news()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, final
@@ -74,23 +75,20 @@ class LoopBell:
         Cancelled, it raises at once.
         """
         while not is_so():
-            await self.heard()
+            future = self._future = self._host.loop.create_future()
+            try:
+                await future
+            finally:
+                self._future = None
 
     async def wait_regardless(self, is_so: Callable[[], bool]) -> None:
         """As `wait`; a cancellation is raised when it is so, and not before."""
-        await wait_regardless(self.heard, is_so)
-
-    async def heard(self) -> None:
-        """Return when the bell rings next."""
-        self._future = self._host.loop.create_future()
-        try:
-            await self._future
-        finally:
-            self._future = None
+        await wait_regardless(functools.partial(self.wait, is_so), is_so)
 
     def _ringing(self) -> None:
-        if self._future is not None and not self._future.done():
-            self._future.set_result(None)
+        future = self._future
+        if future is not None and not future.done():
+            future.set_result(None)
 
 
 async def wait_regardless(wait: Callable[[], Awaitable[object]], is_so: Callable[[], bool]) -> None:

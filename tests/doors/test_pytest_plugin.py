@@ -1,0 +1,121 @@
+"""The fixtures: for our own doors, for trio, and for a client that we did not write."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import openai
+import pytest
+import trio
+
+import trillium
+from trillium.simulator import FaultKind, Scripted, SimulatorSettings
+
+PROGRAM = """
+import asyncio
+import pytest
+import trillium
+from trillium import aio, sync
+from trillium.simulator import SimulatorSettings
+
+@pytest.fixture
+def simulator_settings():
+    return SimulatorSettings(keys=["my-key"])
+
+def test_plain(simulated_provider):
+    assert simulated_provider.key == "my-key"
+    with sync.open_client("m", base_url=simulated_provider.base_url, key="my-key") as client:
+        assert client.complete("?").success
+    assert simulated_provider.ledger.prompts_answered() == {"?": 1}
+
+async def test_trio(trio_simulated_provider, autojump_clock):
+    provider = trio_simulated_provider
+    async with trillium.open_client("m", base_url=provider.base_url, key="my-key") as client:
+        assert (await client.complete("?")).success
+    assert provider.ledger.count("answered") == 1
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["true", "false"])
+def test_a_project_that_installs_trillium_has_the_fixtures(tmp_path: Path, mode: str) -> None:
+    program = (
+        PROGRAM if mode == "true" else PROGRAM.replace("async def", "@pytest.mark.trio\nasync def")
+    )
+    (tmp_path / "test_it.py").write_text(program)
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\ntrio_mode = {mode}\n")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "trillium.pytest_plugin",
+        "-p",
+        "no:llmock",
+    ]
+    paths = os.pathsep.join([str(Path(trillium.__file__).parents[1]), *sys.path])
+    run = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "2 passed" in run.stdout, run.stdout + run.stderr
+
+
+def test_openai_python_gets_answers_and_its_own_errors(simulated_provider) -> None:
+    simulated_provider.script(["Because of the air.", Scripted(status=400, text="no")])
+    with openai.OpenAI(
+        base_url=simulated_provider.base_url, api_key=simulated_provider.key, max_retries=0
+    ) as client:
+
+        def ask():
+            messages = [{"role": "user", "content": "Why is the sky blue?"}]
+            return client.chat.completions.create(model="any", messages=messages)
+
+        assert ask().choices[0].message.content == "Because of the air."
+        with pytest.raises(openai.BadRequestError):
+            ask()
+    ledger = simulated_provider.ledger
+    assert ledger.prompts_answered() == {"Why is the sky blue?": 1}
+    assert ledger.counts() == {"answered": 1, "refused": 1}
+
+
+def test_openai_python_streams_and_what_it_leaves_is_abandoned(simulated_provider) -> None:
+    simulated_provider.script(["one two three", FaultKind.STALL])
+    with openai.OpenAI(
+        base_url=simulated_provider.base_url, api_key=simulated_provider.key, max_retries=0
+    ) as client:
+        messages = [{"role": "user", "content": "?"}]
+        with client.chat.completions.create(model="any", messages=messages, stream=True) as stream:
+            text = "".join(part.choices[0].delta.content or "" for part in stream if part.choices)
+        assert text == "one two three"
+        with client.chat.completions.create(model="any", messages=messages, stream=True) as stream:
+            next(iter(stream))
+    simulated_provider.wait_settled()
+    assert simulated_provider.ledger.count("fault:stall") == 1
+
+
+class TestSettings:
+    @pytest.fixture
+    def simulator_settings(self) -> SimulatorSettings:
+        return SimulatorSettings(keys=["other-key"], latency_s=60)
+
+    async def test_they_are_those_of_the_test(self, trio_simulated_provider, autojump_clock):
+        provider = trio_simulated_provider
+        began = trio.current_time()
+        async with trillium.open_client(
+            "any", base_url=provider.base_url, key="other-key"
+        ) as client:
+            await client.complete("?")
+        assert trio.current_time() - began == 60
+
+    def test_what_does_not_settle_is_told(self, simulated_provider):
+        assert simulated_provider.root_url + "/v1" == simulated_provider.base_url
+        simulated_provider.wait_settled(timeout_s=0)

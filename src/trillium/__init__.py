@@ -11,6 +11,7 @@ import sys
 import typing
 
 if typing.TYPE_CHECKING:
+    from trillium._batch.journal_options import Durability, JournalOptions
     from trillium._batch.run import Batch
     from trillium._batch.statistics import BatchStatistics, Stop, StopCause
     from trillium._call.stream import CompletionStream
@@ -25,6 +26,7 @@ if typing.TYPE_CHECKING:
         Failure,
         FinishReason,
         Outcome,
+        Reused,
         ToolCallDelta,
         Usage,
     )
@@ -40,6 +42,7 @@ if typing.TYPE_CHECKING:
         InvalidRequestError,
         LocalProtocolError,
         NotSentError,
+        OutputError,
         RateLimitedError,
         RemoteProtocolError,
         RequestError,
@@ -81,6 +84,7 @@ __all__ = [
     "CompletionStream",
     "ConnectionBrokenError",
     "DeadlineError",
+    "Durability",
     "Endpoint",
     "ErrorKind",
     "EventTooLargeError",
@@ -91,6 +95,7 @@ __all__ = [
     "InvalidInputError",
     "InvalidRequestError",
     "JSONSchema",
+    "JournalOptions",
     "LocalProtocolError",
     "Message",
     "Model",
@@ -98,6 +103,7 @@ __all__ = [
     "NotSentError",
     "Observer",
     "Outcome",
+    "OutputError",
     "Part",
     "Prompt",
     "RateLimitedError",
@@ -108,6 +114,7 @@ __all__ = [
     "Request",
     "RequestError",
     "RetryPolicy",
+    "Reused",
     "Secret",
     "StatusError",
     "Stop",
@@ -135,6 +142,7 @@ __all__ = [
 _HOMES: typing.Final = {
     name: f"trillium.{module}"
     for module, names in {
+        "_batch.journal_options": "Durability JournalOptions",
         "_batch.run": "Batch",
         "_batch.statistics": "BatchStatistics Stop StopCause",
         "_call.stream": "CompletionStream",
@@ -143,12 +151,12 @@ _HOMES: typing.Final = {
         "_transport.for_httpx": "httpx_transport",
         "_wire.dialect": "dialects",
         "client": "Client Prompt open_client",
-        "completions": "Chunk Completion Failure FinishReason Outcome ToolCallDelta Usage",
+        "completions": "Chunk Completion Failure FinishReason Outcome Reused ToolCallDelta Usage",
         "endpoints": "Endpoint Model Secret",
         "errors": (
             "ClientClosedError ConnectionBrokenError DeadlineError ErrorKind "
             "EventTooLargeError Fault InvalidInputError InvalidRequestError "
-            "LocalProtocolError NotSentError RateLimitedError RemoteProtocolError "
+            "LocalProtocolError NotSentError OutputError RateLimitedError RemoteProtocolError "
             "RequestError StatusError TrilliumError UsageError"
         ),
         "messages": (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import ssl
 from collections.abc import AsyncIterable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -11,7 +12,10 @@ from typing import Final, Self, TypeVar, final
 
 import trio
 
+from trillium._batch.journal_options import JournalOptions
+from trillium._batch.record import Record
 from trillium._batch.run import Batch, BatchOptions
+from trillium._batch.sidecar import Identity
 from trillium._call.call import Call
 from trillium._call.nurseries import open_private_nursery
 from trillium._call.route import Route
@@ -261,6 +265,7 @@ class Client:
         timeouts: Timeouts | None = None,
         deadline_s: float | None = None,
         observer: Observer | None = None,
+        journal: str | os.PathLike[str] | JournalOptions | Record | None = None,
     ) -> Batch:
         """Return a batch over `requests`, an async context manager and iterator of outcomes.
 
@@ -274,6 +279,12 @@ class Client:
                 when it is first sent.
             deadline_s: Seconds from entering the block until it stops.
             observer: In the place of the client's.
+            journal: A file that each outcome is written to before it is given out. The same
+                requests with the same journal go on where an earlier run ended: what that has
+                answered is given out as it was, marked `restored`, and its failures are asked
+                again. `JournalOptions` say otherwise. Entering the block, and iterating, may
+                raise an `OutputError`: another process writes it, it is of other requests, or
+                the disk is full.
 
         Raises:
             InvalidRequestError: A bound that is none.
@@ -301,6 +312,7 @@ class Client:
                 timeouts=timeouts or self._timeouts,
                 deadline_s=deadline_s,
                 observer=observer or self._observer,
+                record=None if journal is None else self._record(journal, model),
             ),
         )
 
@@ -420,6 +432,19 @@ class Client:
         if self._observer is not None:
             self._observer.outcome(outcome)
         return outcome
+
+    def _record(
+        self, journal: str | os.PathLike[str] | JournalOptions | Record, model: str | Model | None
+    ) -> Record:
+        if isinstance(journal, Record):
+            return journal
+        if not isinstance(journal, JournalOptions):
+            journal = JournalOptions(path=journal)
+        named = self._routes.default_model if model is None else model
+        endpoint = named.endpoint if isinstance(named, Model) else self._routes.endpoint
+        name = named.name if isinstance(named, Model) else named
+        asked = {"endpoint": endpoint.base_url, "dialect": endpoint.dialect, "model": name}
+        return Record(journal, Identity(parameters=asked))
 
     def _check_open(self) -> None:
         if self._state == "new":

@@ -55,9 +55,14 @@ class Journal:
         """How many outcomes are not written yet, one that is written in part included."""
         return self._pending.count(b"\n")
 
-    def append(self, outcome: Outcome) -> None:
-        """Take an outcome, to be written by the next commit. It neither blocks nor fails."""
-        self._pending += encode_outcome(outcome)
+    def append(self, outcome: Outcome, *, request: str | None = None) -> None:
+        """Take an outcome, to be written by the next commit. It neither blocks nor fails.
+
+        Args:
+            outcome: The outcome.
+            request: The digest of what was sent, to stand in its line.
+        """
+        self._pending += encode_outcome(outcome, request=request)
 
     def commit(self) -> None:
         """Write all that was appended, in one call of the system if that takes it. It blocks.
@@ -131,7 +136,7 @@ def open_journal(
     """
     name = os.fspath(path)
     if name == STANDARD_STREAM:
-        _refuse_input(os.fstat(1), input_path, name="standard output")
+        refuse_input(os.fstat(1), input_path, name="standard output")
         return Journal(1, name="standard output", closes=False)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
     try:
@@ -153,13 +158,13 @@ def _refuse_existing(name: str, *, overwrite: bool, input_path: FilePath | None)
         found = Path(name).stat()
     except FileNotFoundError:
         return  # a symbolic link that leads nowhere yet
-    _refuse_input(found, input_path, name=name)
+    refuse_input(found, input_path, name=name)
     if stat.S_ISREG(found.st_mode) and not overwrite:
         message = "is there already: name another output, or overwrite it (--overwrite)"
         raise OutputError(message, file=name)
 
 
-def _refuse_input(found: os.stat_result, input_path: FilePath | None, *, name: str) -> None:
+def refuse_input(found: os.stat_result, input_path: FilePath | None, *, name: str) -> None:
     """Refuse an output that is the input, by whatever name, if it is a regular file."""
     if input_path is None or not stat.S_ISREG(found.st_mode):
         return  # a terminal may be both

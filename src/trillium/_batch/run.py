@@ -31,7 +31,9 @@ import attrs
 import trio
 
 from trillium._batch.order import Completed, InOrder
+from trillium._batch.placed import Placed
 from trillium._batch.queues import Entry, RouteQueue
+from trillium._batch.record import Record
 from trillium._batch.statistics import BatchStatistics, Stop, StopCause, Tally
 from trillium._batch.waiter import Waiter
 from trillium._call.call import Call
@@ -41,7 +43,13 @@ from trillium._money.cost import BatchCost
 from trillium._policy.deadlines import DeadlineTerms
 from trillium._policy.doom import Doom
 from trillium.completions import Failure, Outcome
-from trillium.errors import ErrorKind, InvalidRequestError, NotSentError, UsageError
+from trillium.errors import (
+    ErrorKind,
+    InvalidRequestError,
+    NotSentError,
+    TrilliumError,
+    UsageError,
+)
 from trillium.messages import Message, Request, as_request
 from trillium.observers import Observer
 from trillium.timeouts import Timeouts
@@ -50,6 +58,8 @@ WINDOW_PER_WORKER: Final = 4
 """Read ahead three times what is in flight: a worker that is done finds the next request there,
 also where a quick server answers all of them before feeder and consumer have had their turn."""
 MIN_WINDOW: Final = 16
+MIN_WINDOW_RECORDED: Final = 128
+"""Outcomes have a place while their group is written."""
 SOURCE_GRACE_S: Final = 1.0
 """How long a stopped batch waits for an async source to give its next request. A source that
 takes longer may never give one; what it holds is then left, without outcomes."""
@@ -73,6 +83,8 @@ class BatchOptions:
     deadline_s: float | None
     """Seconds from entering the block."""
     observer: Observer | None
+    record: Record | None = None
+    """The journal that each outcome is written to before it is given out."""
 
 
 @final
@@ -96,7 +108,9 @@ class Batch:
         self._options = options
         limit = options.concurrency
         self._limiters = () if limit is None else (trio.CapacityLimiter(limit),)
-        self._window = max(MIN_WINDOW, WINDOW_PER_WORKER * options.expected_concurrency)
+        self._record = options.record
+        least = MIN_WINDOW if self._record is None else MIN_WINDOW_RECORDED
+        self._window = max(least, WINDOW_PER_WORKER * options.expected_concurrency)
         self._read_at_once = max(MIN_READ_AT_ONCE, options.expected_concurrency)
         self._worthwhile = max(1, self._window // 8)
         self._deadline = math.inf
@@ -130,8 +144,16 @@ class Batch:
             batch_at=self._deadline,
             batch_s=math.inf if options.deadline_s is None else options.deadline_s,
         )
+        if self._record is not None and not self._record.is_open:
+            # An earlier run's outcomes are read through; it takes seconds for a million.
+            await trio.to_thread.run_sync(self._record.open, trio.from_thread.check_cancelled)
         self._manager = open_private_nursery()
         self._nursery = await self._manager.__aenter__()
+        if self._record is not None:
+            write = self._record.write_as_they_come
+            self._nursery.start_soon(
+                write, self._give_out, self._record_failed, name="trillium batch: journal"
+            )
         self._nursery.start_soon(self._feed, name="trillium batch: feeder")
         if self._deadline != math.inf:
             self._nursery.start_soon(self._keep_deadline, name="trillium batch: deadline")
@@ -148,8 +170,19 @@ class Batch:
         for queue in self._queues.values():
             queue.empty()
         self._nursery.cancel_scope.cancel()
-        # It waits for the batch's own tasks alone, and those are cancelled.
-        return await self._manager.__aexit__(kind, error, traceback)  # noqa: ASYNC102
+        record = self._record
+        try:
+            # It waits for the batch's own tasks alone, and those are cancelled.
+            suppressed = await self._manager.__aexit__(kind, error, traceback)  # noqa: ASYNC102
+        finally:
+            if record is not None:
+                await record.aclose(
+                    finished=error is None and self._fed and not self._places,
+                    settled=not self._tally.working,
+                )
+        if record is not None and record.error is not None and error is None:
+            raise record.error
+        return suppressed
 
     def __aiter__(self) -> AsyncIterator[Outcome]:
         return self
@@ -169,6 +202,8 @@ class Batch:
             if self._fed and not self._places:
                 self._raise_source_error()
                 raise StopAsyncIteration
+            if self._record is not None and self._record.error is not None:
+                self._raise_record_error(self._record)
             await self._consumer.wait()
         self._places -= 1
         self._wake_feeder()
@@ -183,6 +218,11 @@ class Batch:
         if verdicts and all(verdicts):
             return Stop(StopCause.DOOMED, str(verdicts[0]))
         return None
+
+    @property
+    def unwritten(self) -> list[Outcome]:
+        """Outcomes that its journal has not; after an `OutputError`, what to show or save."""
+        return [] if self._record is None else self._record.unwritten()
 
     def drain(self) -> None:
         """Send nothing new: what is in flight is delivered, the rest fails as `not_sent`."""
@@ -261,7 +301,9 @@ class Batch:
 
     def _take(self, prompt: str | Message | Request) -> None:
         index = self._tally.read
-        if not isinstance(prompt, str | Message | Request):
+        if isinstance(prompt, Placed):
+            index, prompt = prompt.index, prompt.request
+        elif not isinstance(prompt, str | Message | Request):
             kind = type(prompt).__name__
             raise InvalidRequestError(
                 f"request {index} of the source is a {kind}: give text or a Request"
@@ -274,6 +316,16 @@ class Batch:
         except InvalidRequestError as error:
             self._deliver(_unsent(index, request, None, str(error), ErrorKind.INVALID_REQUEST))
             return
+        if self._record is not None:
+            try:
+                restored = self._record.restore(index, request, route)
+            except TrilliumError:
+                self._places -= 1
+                raise
+            if restored is not None:
+                self._tally.count(restored)
+                self._give_out(restored)  # it is on the disk
+                return
         queue = self._queues.get(route)
         if queue is None:
             queue = self._queues[route] = RouteQueue(route, self._start)
@@ -290,6 +342,8 @@ class Batch:
         """See to it that an admitted request is worked on."""
         self._tally.working += 1
         self._admitted.append(entry)
+        if self._record is not None:
+            self._record.admit(entry.index)
         if self._reusable_workers:
             self._reusable_workers -= 1
         else:
@@ -327,7 +381,7 @@ class Batch:
     def _end(self, call: Call, outcome: Outcome) -> Call | None:
         """Deliver an outcome; return the call that this worker goes on with, if there is one."""
         self._tally.working -= 1
-        self._deliver(outcome)
+        self._deliver(outcome, call.request, call.route)
         if not outcome.success:
             self._note_failure(call.route, outcome)
         # No checkpoint here: what the ticket lets go now, this worker takes.
@@ -349,14 +403,40 @@ class Batch:
 
     # What is done.
 
-    def _deliver(self, outcome: Outcome) -> None:
+    def _deliver(
+        self, outcome: Outcome, request: Request | None = None, route: Route | None = None
+    ) -> None:
         self._tally.count(outcome)
         if self._options.observer is not None:
             self._options.observer.outcome(outcome)
-        if self._ready.push(outcome):
-            self._consumer.wake()
+        if self._record is not None and self._is_recorded(outcome):
+            self._record.append(outcome, request, route)
+        else:
+            self._give_out(outcome)
         if self._stop is not None:
             self._wake_feeder()
+
+    def _give_out(self, outcome: Outcome) -> None:
+        if self._ready.push(outcome):
+            self._consumer.wake()
+
+    def _is_recorded(self, outcome: Outcome) -> bool:
+        """Whether it goes to the journal: what a drained batch did not send leaves no line."""
+        if outcome.success or self._stop is None or self._stop.cause is not StopCause.DRAINED:
+            return True
+        return outcome.error.kind is not ErrorKind.NOT_SENT
+
+    def _record_failed(self) -> None:
+        """Admit nothing more: what would be answered could not be kept."""
+        self._window = -1
+        for queue in self._queues.values():
+            self._places -= len(queue.empty())
+        self._consumer.wake()
+
+    def _raise_record_error(self, record: Record) -> None:
+        """Raise why the journal cannot be written, when all that was sent has come back."""
+        if not self._tally.working and record.is_idle and record.error is not None:
+            raise record.error
 
     def _fail(self, entries: list[Entry], reason: str) -> None:
         for entry in entries:

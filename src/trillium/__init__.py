@@ -16,6 +16,7 @@ if typing.TYPE_CHECKING:
     from trillium._batch.statistics import BatchStatistics, Stop, StopCause
     from trillium._call.stream import CompletionStream
     from trillium._call.verify import Verification
+    from trillium._policy.quota import Quota
     from trillium._policy.retry_policy import RetryPolicy
     from trillium._transport.for_httpx import httpx_transport
     from trillium._wire.dialect import dialects
@@ -50,6 +51,7 @@ if typing.TYPE_CHECKING:
         TrilliumError,
         UsageError,
     )
+    from trillium.limits import ChargeRule, Counted, LeakyBucket, LimitReport, Limits
     from trillium.messages import (
         ImagePart,
         JSONSchema,
@@ -77,12 +79,14 @@ __version__ = "0.1.0"
 __all__ = [
     "Batch",
     "BatchStatistics",
+    "ChargeRule",
     "Chunk",
     "Client",
     "ClientClosedError",
     "Completion",
     "CompletionStream",
     "ConnectionBrokenError",
+    "Counted",
     "DeadlineError",
     "Durability",
     "Endpoint",
@@ -96,6 +100,9 @@ __all__ = [
     "InvalidRequestError",
     "JSONSchema",
     "JournalOptions",
+    "LeakyBucket",
+    "LimitReport",
+    "Limits",
     "LocalProtocolError",
     "Message",
     "Model",
@@ -106,6 +113,7 @@ __all__ = [
     "OutputError",
     "Part",
     "Prompt",
+    "Quota",
     "RateLimitedError",
     "RawPart",
     "ReasoningPart",
@@ -147,6 +155,7 @@ _HOMES: typing.Final = {
         "_batch.statistics": "BatchStatistics Stop StopCause",
         "_call.stream": "CompletionStream",
         "_call.verify": "Verification",
+        "_policy.quota": "Quota",
         "_policy.retry_policy": "RetryPolicy",
         "_transport.for_httpx": "httpx_transport",
         "_wire.dialect": "dialects",
@@ -159,6 +168,7 @@ _HOMES: typing.Final = {
             "LocalProtocolError NotSentError OutputError RateLimitedError RemoteProtocolError "
             "RequestError StatusError TrilliumError UsageError"
         ),
+        "limits": "ChargeRule Counted LeakyBucket LimitReport Limits",
         "messages": (
             "ImagePart JSONSchema Message NamedTool Part RawPart ReasoningPart RefusalPart "
             "Request TextPart Tool ToolCall assistant system tool user"

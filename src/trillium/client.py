@@ -23,6 +23,7 @@ from trillium._call.routes import Routes
 from trillium._call.stream import CompletionStream
 from trillium._call.verify import Verification, verify
 from trillium._policy.deadlines import DeadlineTerms
+from trillium._policy.quota import Quota
 from trillium._policy.retry_policy import RetryPolicy
 from trillium._transport.choice import UserTransport, open_transport
 from trillium._transport.exchange import Transport
@@ -30,6 +31,7 @@ from trillium._wire.dialect import dialect_named
 from trillium.completions import Completion, Failure, Outcome
 from trillium.endpoints import Endpoint, Model, Secret
 from trillium.errors import ClientClosedError, InvalidRequestError, UsageError
+from trillium.limits import LimitReport, Limits
 from trillium.messages import Message, Request, as_request
 from trillium.observers import Observer
 from trillium.prices import Prices
@@ -60,6 +62,7 @@ def open_client(
     ssl_context: ssl.SSLContext | None = None,
     observer: Observer | None = None,
     prices: Prices | None = None,
+    limits: Limits | Quota | None = None,
     seed: int = 0,
 ) -> Client:
     """Return a client, to be opened with `async with`, or with `open` and `aclose`.
@@ -81,6 +84,9 @@ def open_client(
             those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
         observer: Is told what happens.
         prices: What models cost; by default the prices in the box (see `load_prices`).
+        limits: What the endpoint permits per time, as far as you know; what its headers tell, or
+            its refusals show, is learnt besides. A `Quota` that several clients are given holds
+            for all of them together.
         seed: Of the dice that spread the waits between attempts.
 
     Raises:
@@ -105,6 +111,7 @@ def open_client(
         ssl_context=ssl_context,
         observer=observer,
         prices=prices or Prices(),
+        quota=limits if isinstance(limits, Quota) else Quota(limits),
         seed=seed,
     )
 
@@ -140,6 +147,7 @@ class Client:
         ssl_context: ssl.SSLContext | None,
         observer: Observer | None,
         prices: Prices,
+        quota: Quota,
         seed: int,
     ) -> None:
         self._routes = Routes(
@@ -147,6 +155,7 @@ class Client:
             default_model=default_model,
             open_transport=self._open_transport,
             tariff_of=prices.tariff,
+            quota=quota,
             retry_policy=retry,
             concurrency=concurrency,
             seed=seed,
@@ -410,6 +419,15 @@ class Client:
         route = self._routes.route(model) if named else self._routes.route_without_model()
         return await verify(route, named=named, timeouts=timeouts or self._timeouts)
 
+    def limits(self) -> list[LimitReport]:
+        """Return what is known of the limits of all endpoints asked so far, told and learnt."""
+        now = trio.current_time()
+        return [
+            report
+            for station in self._routes.stations
+            for report in station.quota.reports(station.endpoint.name, now)
+        ]
+
     # How it does it.
 
     def _call(self, prompt: Prompt, model: str | Model | None, timeouts: Timeouts | None) -> Call:
@@ -419,7 +437,7 @@ class Client:
             route=route,
             request=request,
             index=0,
-            ticket=route.ticket(route),
+            ticket=route.ticket(route, request),
             terms=self._terms if timeouts is None else DeadlineTerms(timeouts=timeouts),
             observer=self._observer,
         )
@@ -430,7 +448,7 @@ class Client:
         finally:
             self._routes.gate.release(call.ticket)
         if self._observer is not None:
-            self._observer.outcome(outcome)
+            self._observer.outcome(outcome, request=call.request)
         return outcome
 
     def _record(

@@ -10,6 +10,7 @@ from typing import Any, Final, final
 import attrs
 
 from trillium.errors import InvalidRequestError
+from trillium.limits import ChargeRule
 
 _EMPTY: Final[Mapping[str, Any]] = {}
 
@@ -125,6 +126,8 @@ class Endpoint:
     settings: Mapping[str, str] = attrs.field(default=_EMPTY, hash=False)
     """What else the dialect lets one set, such as Anthropic's `{"version": "2023-06-01"}`."""
 
+    charge_rule: ChargeRule = ChargeRule.SUM
+    """Which tokens of a request its limits count."""
     key_check_path: str | None = None
     """A path that tells whether the key is good, where the list of models is open to all."""
 

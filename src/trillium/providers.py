@@ -15,6 +15,7 @@ import attrs
 
 from trillium.endpoints import Endpoint, Model, Secret
 from trillium.errors import InvalidRequestError
+from trillium.limits import ChargeRule
 
 _NONE: Final[Mapping[str, str]] = {}
 
@@ -40,6 +41,8 @@ class Provider:
     """What else its dialect lets one set."""
     key_check_path: str | None = None
     """A path that tells whether the key is good, where the list of models is open to all."""
+    charge_rule: ChargeRule = ChargeRule.SUM
+    """Which tokens of a request its limits count; where that is not known, as most can count."""
 
 
 DEFAULT_MAX_TOKENS: Final = 4096
@@ -57,12 +60,14 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
         key_variable="OPENAI_API_KEY",
         # Reasoning models refuse max_tokens; all models take the newer name.
         field_names={"max_tokens": "max_completion_tokens"},
+        charge_rule=ChargeRule.LARGER,
     ),
     "anthropic": Provider(
         base_url="https://api.anthropic.com/v1",
         dialect="anthropic",
         key_variable="ANTHROPIC_API_KEY",
         settings={"version": "2023-06-01"},
+        charge_rule=ChargeRule.USED,
     ),
     "deepseek": Provider(base_url="https://api.deepseek.com", key_variable="DEEPSEEK_API_KEY"),
     "openrouter": Provider(
@@ -123,6 +128,7 @@ def provider_endpoint(name: str, *, key: str | Secret | None = None) -> Endpoint
         stream_usage=provider.stream_usage,
         settings=provider.settings,
         key_check_path=provider.key_check_path,
+        charge_rule=provider.charge_rule,
     )
 
 
@@ -160,6 +166,7 @@ def custom_endpoint(
         stream_usage=provider.stream_usage,
         settings=provider.settings,
         key_check_path=provider.key_check_path,
+        charge_rule=provider.charge_rule,
     )
 
 

@@ -347,7 +347,7 @@ def test_what_backs_off_holds_no_place_that_another_could_use() -> None:
     """One slot, one request that is asked to come back in a minute: the others go on."""
 
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
-        provider.script([Scripted(status=429, headers={"retry-after": "60"})], prompt="prompt 0")
+        provider.script([Scripted(status=500, headers={"retry-after": "60"})], prompt="prompt 0")
         async with client.batch(prompts(30), concurrency=1) as batch:
             order = [outcome.index async for outcome in batch]
         assert order == [*range(1, 30), 0]

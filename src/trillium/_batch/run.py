@@ -30,6 +30,7 @@ from typing import Final, Self, final
 import attrs
 import trio
 
+from trillium._batch.bounds import bounds_of
 from trillium._batch.order import Completed, InOrder
 from trillium._batch.placed import Placed
 from trillium._batch.queues import Entry, RouteQueue
@@ -50,6 +51,7 @@ from trillium.errors import (
     TrilliumError,
     UsageError,
 )
+from trillium.limits import Limits
 from trillium.messages import Message, Request, as_request
 from trillium.observers import Observer
 from trillium.timeouts import Timeouts
@@ -107,7 +109,7 @@ class Batch:
         self._route_of = route_of
         self._options = options
         limit = options.concurrency
-        self._limiters = () if limit is None else (trio.CapacityLimiter(limit),)
+        self._bounds = bounds_of(limit)
         self._record = options.record
         least = MIN_WINDOW if self._record is None else MIN_WINDOW_RECORDED
         self._window = max(least, WINDOW_PER_WORKER * options.expected_concurrency)
@@ -118,6 +120,7 @@ class Batch:
         self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._nursery: trio.Nursery | None = None
 
+        self._default_route: Route | None = None
         self._queues: dict[Route, RouteQueue] = {}
         self._admitted: deque[Entry] = deque()
         self._ready: Completed | InOrder = InOrder() if options.ordered else Completed()
@@ -228,6 +231,35 @@ class Batch:
         """Send nothing new: what is in flight is delivered, the rest fails as `not_sent`."""
         self._stop_sending(Stop(StopCause.DRAINED, "the batch was drained"))
 
+    def pause(self) -> None:
+        """Send nothing until `resume`, retries included; what is in flight goes on.
+
+        Nothing fails for it: requests' clocks stand still; the batch's deadline does not.
+        """
+        self._bounds.pause()
+
+    def resume(self) -> None:
+        """Go on after `pause`. Idempotent."""
+        self._bounds.resume()
+
+    def set_limits(self, limits: Limits | None = None, *, concurrency: int | None = None) -> None:
+        """Change the bounds while the batch runs; None leaves what there is.
+
+        Args:
+            limits: In the place of those that were told for the endpoints that it asks, also for
+                others who use these through the same client or `Quota`. What was learnt stays.
+            concurrency: How many attempts of this batch may be in flight at once.
+
+        Raises:
+            InvalidRequestError: `concurrency` is not a whole number from 1.
+        """
+        if concurrency is not None:
+            wanted = WINDOW_PER_WORKER * self._bounds.set_concurrency(concurrency)
+            self._window = max(self._window, wanted)
+            self._wake_feeder()
+        if limits is not None:
+            self._bounds.set_limits(limits)
+
     def statistics(self) -> BatchStatistics:
         """Return where the requests are now."""
         return self._tally.statistics(queued=sum(len(q.entries) for q in self._queues.values()))
@@ -312,7 +344,12 @@ class Batch:
         self._places += 1
         request = as_request(prompt)
         try:
-            route = self._route_of(request)
+            # Looked up once for all those that name no model.
+            route = self._default_route if request.model is None else None
+            if route is None:
+                route = self._route_of(request)
+                if request.model is None:
+                    self._default_route = route
         except InvalidRequestError as error:
             self._deliver(_unsent(index, request, None, str(error), ErrorKind.INVALID_REQUEST))
             return
@@ -328,12 +365,17 @@ class Batch:
                 return
         queue = self._queues.get(route)
         if queue is None:
-            queue = self._queues[route] = RouteQueue(route, self._start)
+            queue = self._queues[route] = RouteQueue(route, self._start, self._start_timer)
+            self._bounds.add(route)
         reason = self._stop.message if self._stop is not None else self._verdict(route)
         if reason is not None:
             self._deliver(_unsent(index, request, route, reason))
             return
-        ticket = route.ticket((self, route), *self._limiters)
+        why = route.why_never(request)
+        if why is not None:
+            self._deliver(_unsent(index, request, route, why, ErrorKind.INVALID_REQUEST))
+            return
+        ticket = route.ticket((self, route), request, self._bounds.places)
         queue.append(Entry(index, request, route, ticket))
 
     # The workers: from the queues to outcomes.
@@ -349,6 +391,10 @@ class Batch:
         else:
             assert self._nursery is not None
             self._nursery.start_soon(self._work, name="trillium batch: worker")
+
+    def _start_timer(self, queue: RouteQueue) -> None:
+        assert self._nursery is not None
+        self._nursery.start_soon(queue.keep_time, name="trillium batch: timer")
 
     async def _work(self) -> None:  # noqa: ASYNC910  # a call is one, unless it is not sent
         call: Call | None = self._next_call()
@@ -408,7 +454,7 @@ class Batch:
     ) -> None:
         self._tally.count(outcome)
         if self._options.observer is not None:
-            self._options.observer.outcome(outcome)
+            self._options.observer.outcome(outcome, request=request)
         if self._record is not None and self._is_recorded(outcome):
             self._record.append(outcome, request, route)
         else:

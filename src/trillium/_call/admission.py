@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
-import functools
+import math
 from typing import final
 
 import attrs
 import trio
 
-from trillium._policy.admission import HELD, Admission, Ticket
+from trillium._policy.admission import HELD, WAITING, Admission, Ticket
 
 
 @final
-@attrs.define(eq=False, repr=False)
+@attrs.define(eq=False)
 class Gate:
     """The admission of one client.
 
-    Whoever withdraws a ticket from `queues`, or raises the bound of a permit, calls `wake`.
+    Whoever withdraws a ticket from `queues`, or raises the bound of a permit, calls `wake`. So
+    does whoever was told a ticket's `due`, at that time.
     """
 
     queues: Admission = attrs.field(factory=Admission)
     _waking: bool = attrs.field(default=False, init=False)
     _wanted: bool = attrs.field(default=False, init=False)
     """Whether somebody asked to wake while others were being told."""
+
+    def request(self, ticket: Ticket) -> bool:
+        """Ask for a ticket, as `Admission.request` does; one that waits for quota is told so."""
+        meter = ticket.meter
+        if meter is None or meter.quiet:
+            return self.queues.request(ticket)
+        if self.queues.request(ticket, trio.current_time()):
+            return True
+        if self.queues.is_head(ticket):
+            self.wake()
+        return False
 
     async def wait_held(self, ticket: Ticket) -> None:
         """Return when the ticket is held. Cancelled, it is idle again.
@@ -36,19 +48,13 @@ class Gate:
             LocalProtocolError: The ticket is not idle.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        if self.queues.request(ticket):
-            return
-        ticket.granted = functools.partial(trio.lowlevel.reschedule, trio.lowlevel.current_task())
-
-        def withdraw(_: object) -> trio.lowlevel.Abort:
-            self.queues.withdraw(ticket)
-            self.wake()  # a newer one of another kind may have waited behind it
-            return trio.lowlevel.Abort.SUCCEEDED
-
+        wait = _Wait(self, ticket)
+        ticket.granted, ticket.due = wait.granted, wait.due
         try:
-            await trio.lowlevel.wait_task_rescheduled(withdraw)
+            if not self.request(ticket):
+                await wait.until_held()
         finally:
-            ticket.granted = None
+            ticket.granted = ticket.due = None
 
     def release(self, ticket: Ticket) -> None:
         """Give the ticket back, if it is held, and wake whoever can go."""
@@ -78,9 +84,14 @@ class Gate:
             return
         self._waking = True
         self._wanted = False
+        queues = self.queues
         try:
-            while (ticket := self.queues.ready()) is not None:
+            now = trio.current_time() if queues.is_timed else 0.0
+            while (ticket := queues.ready(now)) is not None:
                 _tell(ticket)
+            for ticket, at in queues.due:
+                if ticket.due is not None:
+                    ticket.due(at)
         finally:
             self._waking = False
 
@@ -89,3 +100,71 @@ def _tell(ticket: Ticket) -> None:
     granted = ticket.granted
     assert granted is not None, "a ticket that waits has somebody who waits for it"
     granted()
+
+
+@final
+@attrs.define(eq=False)
+class _Wait:
+    """A task that waits for its ticket.
+
+    The client owns no task that could keep the time. So the head of a queue does, for as long as
+    it waits for quota: it is woken once to set its timer. Those behind it have none.
+    """
+
+    gate: Gate
+    ticket: Ticket
+    _task: trio.lowlevel.Task | None = None
+    _at: float = math.inf
+    _timer: trio.CancelScope | None = None
+
+    def granted(self) -> None:
+        """Wake the task, if it sleeps: the ticket is held, or its time is known now."""
+        if self._task is not None:
+            task, self._task = self._task, None
+            trio.lowlevel.reschedule(task)
+
+    def due(self, at: float) -> None:
+        """Take note of when the ticket's quota will be there."""
+        if at != self._at:
+            self._at = at
+            if self._timer is None:
+                self.granted()
+            else:
+                self._timer.deadline = at
+
+    async def until_held(self) -> None:
+        """Sleep until the ticket is held."""
+        ticket = self.ticket
+        try:
+            while ticket.state is WAITING:
+                if self._at == math.inf:
+                    await self._sleep()
+                    continue
+                with trio.CancelScope(deadline=self._at) as self._timer:
+                    await self._sleep()
+                fired, self._timer = self._timer.cancelled_caught, None
+                if fired:
+                    self._at = math.inf
+                    self.gate.wake()
+        except BaseException:
+            # Cancelled at the very time at which the timer fired.
+            if ticket.state is HELD:
+                self.gate.release(ticket)
+            else:
+                self._withdraw()
+            raise
+
+    async def _sleep(self) -> None:
+        self._task = trio.lowlevel.current_task()
+        await trio.lowlevel.wait_task_rescheduled(self._abort)
+
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
+        self._task = None
+        if self._timer is None or not self._timer.cancel_called:
+            self._withdraw()
+        return trio.lowlevel.Abort.SUCCEEDED
+
+    def _withdraw(self) -> None:
+        if self.ticket.state is WAITING:
+            self.gate.queues.withdraw(self.ticket)
+            self.gate.wake()  # a newer one of another kind may have waited behind it

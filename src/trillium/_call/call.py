@@ -14,6 +14,7 @@ import attrs
 import trio
 
 from trillium._call.attempt import Attempt
+from trillium._call.charges import settle, why_too_late
 from trillium._call.route import Route
 from trillium._money.amounts import EXACT, ZERO
 from trillium._policy.admission import Ticket
@@ -98,6 +99,10 @@ class Call:
                 self._body = self.route.encode(self.request, stream=streamed)
             except InvalidRequestError as error:
                 return self._unsendable(error)  # noqa: ASYNC910  # no more of them than the window
+            if self.ticket.charge is not None and self.ticket.charge.size is not None:
+                why = self.route.why_never(self.request)  # the limit may have been learnt since
+                if why is not None:
+                    return self._unsendable(InvalidRequestError(why))  # noqa: ASYNC910
             now = self._start_clock()
             self._decision = (
                 self._retry.advance(STARTED, now)
@@ -161,6 +166,9 @@ class Call:
         except InvalidRequestError as error:
             await trio.lowlevel.checkpoint()
             return self._unsendable(error)
+        if (why := self.route.why_never(self.request)) is not None:
+            await trio.lowlevel.checkpoint()
+            return self._unsendable(InvalidRequestError(why))
         self._decision = await self._take_turn(self._start_clock())
         while True:
             with trio.CancelScope() as scope:
@@ -203,6 +211,7 @@ class Call:
         return now
 
     def _start_attempt(self) -> Attempt:
+        self.ticket.sent = True
         started_at = self._retry.started_at
         assert started_at is not None
         # The first attempt starts with the call: no second look at the clock.
@@ -228,6 +237,8 @@ class Call:
         assert attempt is not None
         self._deadlines.attempt_ended()
         number = self._retry.attempts
+        if self.ticket.meter is not None:
+            settle(self.ticket, attempt, found, sent_at=self._attempt_at)
         if isinstance(found, Answer):
             if self.observer is not None:
                 self.observer.attempt_ended(index=self.index, attempt=number, fault=None)
@@ -279,6 +290,10 @@ class Call:
         """
         single = self.seat is None
         deadline = self._deadlines.nearest() if single else self.terms.batch_at
+        if single and (why := why_too_late(self.route, self.ticket, deadline, now)) is not None:
+            await trio.lowlevel.checkpoint()
+            fault = Fault(kind=ErrorKind.REQUEST_TIMEOUT, message=why)
+            return self._retry.advance(Stopped(fault, "nothing was sent for it any more"), now)
         with trio.CancelScope(deadline=deadline) as scope:
             await self.route.gate.wait_held(self.ticket)
         then, now = now, trio.current_time()

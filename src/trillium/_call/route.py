@@ -15,8 +15,10 @@ from trillium._call.admission import Gate
 from trillium._money.cost import worst_cost
 from trillium._money.tariff import Tariff
 from trillium._policy.admission import Permit, Ticket
+from trillium._policy.quota import Charge, Meter, Quota
 from trillium._policy.retry_budget import RetryBudget
 from trillium._policy.retry_policy import RetryPolicy
+from trillium._policy.token_estimate import size_of
 from trillium._transport.exchange import Target, Transport
 from trillium._wire.dialect import Dialect, dialect_named
 from trillium.completions import Answer
@@ -36,6 +38,8 @@ class Station:
     transport: Transport
     limiter: trio.CapacityLimiter
     retry_budget: RetryBudget
+    quota: Quota = attrs.field(factory=Quota, repr=False)
+    """What it permits per time: told, learnt, or both."""
     tells_cost: bool = attrs.field(init=False, repr=False)
     """Whether a cost in its answers is what it bills, in USD: gateways have all kinds of units."""
     permits: tuple[Permit, ...] = attrs.field(init=False, repr=False)
@@ -45,7 +49,8 @@ class Station:
     def __attrs_post_init__(self) -> None:
         host = urlsplit(self.endpoint.base_url).hostname
         self.tells_cost = host == OPENROUTER_HOST
-        self.permits = () if self.limiter.total_tokens == math.inf else (self.limiter,)
+        bounded = () if self.limiter.total_tokens == math.inf else (self.limiter,)
+        self.permits = (*bounded, *self.quota.permits)
 
     def target(
         self, path: str, *, method: str = "POST", accept: str = "application/json"
@@ -78,7 +83,9 @@ class Station:
         )
 
 
-def open_station(endpoint: Endpoint, *, transport: Transport, concurrency: int | None) -> Station:
+def open_station(
+    endpoint: Endpoint, *, transport: Transport, concurrency: int | None, quota: Quota | None = None
+) -> Station:
     """Return a new station.
 
     Raises:
@@ -90,6 +97,7 @@ def open_station(endpoint: Endpoint, *, transport: Transport, concurrency: int |
         transport=transport,
         limiter=trio.CapacityLimiter(math.inf if concurrency is None else concurrency),
         retry_budget=RetryBudget(),
+        quota=Quota() if quota is None else quota,
     )
 
 
@@ -105,11 +113,15 @@ class Route:
     seed: int
     tariff: Tariff | None = attrs.field(default=None, repr=False)
     """How the model is billed; None where that is not known."""
+    meter: Meter = attrs.field(init=False, repr=False)
+    _permits: tuple[Permit, ...] = attrs.field(init=False, repr=False)
     plain: Target = attrs.field(init=False, repr=False)
     streamed: Target = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        dialect = self.station.dialect
+        dialect, quota = self.station.dialect, self.station.quota
+        self.meter = quota.meter(self.model, self.station.endpoint.charge_rule)
+        self._permits = (*self.station.permits, *quota.permits_of(self.model))
         self.plain = self.station.target(dialect.path(model=self.model, stream=False))
         self.streamed = self.station.target(
             dialect.path(model=self.model, stream=True), accept="text/event-stream"
@@ -146,8 +158,21 @@ class Route:
             request, model=self.model, stream=stream, endpoint=self.station.endpoint
         )
 
-    def ticket(self, queue: object, *further: Permit) -> Ticket:
+    def why_never(self, request: Request) -> str | None:
+        """Return why the quota can never let a request go; None if it can."""
+        if not self.meter.counts_tokens:
+            return None
+        charge = Charge()
+        self.meter.measure(charge, size_of(request))
+        why = self.meter.why_never(charge)
+        return None if why is None else f"the request can never be sent: {why}"
+
+    def ticket(self, queue: object, request: Request, *further: Permit) -> Ticket:
         """Return the ticket of a request that arrives now."""
         return Ticket(
-            age=self.gate.queues.next_age(), queue=queue, permits=(*self.station.permits, *further)
+            age=self.gate.queues.next_age(),
+            queue=queue,
+            permits=(*self._permits, *further),
+            meter=self.meter,
+            request=request,
         )

@@ -11,6 +11,7 @@ import trio
 from trillium._call.admission import Gate
 from trillium._call.route import Route, Station, open_station
 from trillium._money.tariff import Tariff
+from trillium._policy.quota import Quota
 from trillium._policy.retry_policy import RetryPolicy
 from trillium._transport.exchange import Transport
 from trillium.endpoints import Endpoint, Model
@@ -35,6 +36,8 @@ class Routes:
     """How a model is billed."""
     gate: Gate = attrs.field(factory=Gate)
     retry_policy: RetryPolicy
+    quota: Quota | None = None
+    """Of the client's own endpoint; the others learn theirs."""
     concurrency: int | None
     """Of each endpoint; None is no bound."""
     seed: int
@@ -88,6 +91,7 @@ class Routes:
                 model.endpoint,
                 transport=self.open_transport(model.endpoint),
                 concurrency=self.concurrency,
+                quota=self.quota if model.endpoint == self.endpoint else None,
             )
         tariff = self.tariff_of(model.endpoint, model.name)
         return Route(station, model.name, self.gate, self.retry_policy, self.seed, tariff)

@@ -142,11 +142,12 @@ async def _get(route: Route, path: str) -> bytes | Fault:
 
 async def _pay(route: Route, timeouts: Timeouts) -> Fault | None:
     """Send a request as small as can be."""
+    request = Request("Say yes.", max_tokens=PAID_TOKENS)
     call = Call(
         route=route,
-        request=Request("Say yes.", max_tokens=PAID_TOKENS),
+        request=request,
         index=0,
-        ticket=route.ticket(route),
+        ticket=route.ticket(route, request),
         terms=DeadlineTerms(timeouts=timeouts),
         observer=None,
     )

@@ -159,6 +159,20 @@ class Admission:
         """How many tickets wait."""
         return sum(len(queue.entries) - queue.withdrawn for queue in self._queues.values())
 
+    def waiting_in(self, name: Hashable) -> int:
+        """Return how many tickets wait in one queue."""
+        queue = self._queues.get(name)
+        return 0 if queue is None else len(queue.entries) - queue.withdrawn
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether `ready` must be told the time: some head is under a quota."""
+        for queue in self._queues.values():
+            meter = queue.head.meter
+            if meter is not None and not meter.quiet:
+                return True
+        return False
+
     def is_head(self, ticket: Ticket) -> bool:
         """Whether a ticket waits, and is the next of its queue."""
         return ticket.state is WAITING and self._queues[ticket.queue].head is ticket
@@ -365,6 +379,7 @@ def _enter(ticket: Ticket, meter: Meter, now: float) -> None:
     ticket.sent = False
     if meter.quiet:
         ticket.charge = None
+        meter.let_go(ticket.request)
     else:
         assert ticket.charge is not None, "nobody is let go whose charge was not looked at"
         meter.take(ticket.charge, now)

@@ -27,13 +27,17 @@ from typing import Final, final
 
 import attrs
 
+from trillium._policy.places import Places
 from trillium._policy.quota_bucket import Amounts, Bucket
 from trillium._policy.quota_pace import Pace
-from trillium._policy.token_estimate import RequestSize, TokenEstimate
+from trillium._policy.token_estimate import RequestSize, TokenEstimate, size_of
 from trillium.limits import ChargeRule, Counted, LimitReport, Limits, LimitSighting, LimitTerms
+from trillium.messages import Request
 
 FIRST_HOLD_S: Final = 1.0
 """How long all are held back by a refusal that does not say how long, in seconds; it doubles ..."""
+LEAST_HOLD_S: Final = 0.25
+"""How long at least, where a shorter wait is asked for that no header explains."""
 MAX_HOLD_S: Final = 16.0
 """... up to this, as long as nothing was accepted in between."""
 LOOK_S: Final = 2.0
@@ -79,6 +83,9 @@ class Meter:
     """Whether nothing is limited: whoever asks need not look any further."""
     accepted: int = attrs.field(default=0, init=False)
     """Attempts that were let go, less those that were refused; kept by admission."""
+    _young: list[Request] | None = attrs.field(factory=list, init=False)
+    """What was sent without a charge until the first response came; None from then on."""
+    _responses: int = attrs.field(default=0, init=False)
     _holds: int = attrs.field(default=0, init=False)
     _looked: tuple[float, int] = attrs.field(default=(-math.inf, 0), init=False)
     _looked_before: tuple[float, int] = attrs.field(default=(-math.inf, 0), init=False)
@@ -131,6 +138,14 @@ class Meter:
             self.pace.wanted = True
         return at
 
+    def earliest(self, charge: Charge, now: float, *, ahead: int) -> float:
+        """Return the earliest time at which a request can go that has so many ahead of it."""
+        at = self.ready_at(charge, now)
+        for bucket in self.buckets:
+            if ahead and bucket.counted is Counted.REQUESTS:
+                at = max(at, now + (bucket.missing(now) + ahead + 1 - bucket.room) / bucket.rate)
+        return at
+
     def lacking(self, charge: Charge, now: float) -> list[Bucket]:
         """Return the buckets that a request waits for; all of them while all are held back."""
         if self.held_until > now:
@@ -169,6 +184,11 @@ class Meter:
             pace.accepted += 1
             pace.grow(now, most=self._most_rate())
 
+    def let_go(self, request: Request | None) -> None:
+        """Take note of a request that is sent without a charge."""
+        if self._young is not None and request is not None:
+            self._young.append(request)
+
     def give_back(self, charge: Charge) -> None:
         """Undo a charge whose request was not sent after all."""
         if charge.open:
@@ -180,6 +200,10 @@ class Meter:
 
     def look(self, now: float, sent_at: float) -> None:
         """Take note of the time, as an attempt ends that was sent then."""
+        if self._young is not None:
+            self._responses += 1
+            if self._responses > 1:
+                self._young = None
         if now - self._looked[0] > LOOK_S:
             if sent_at - self._active_at > LOOK_S:  # what came after a pause says what there was
                 self._looked = (sent_at, self.accepted - self.in_flight)
@@ -249,19 +273,15 @@ class Meter:
             explained: Its headers told that nothing was left, and `learn` was told of them.
         """
         self.ended(charge)
-        news = charge.taken_at >= (-math.inf if self.pace is None else self.pace.refused_at)
-        if retry_after_s is None:
-            if news or self.held_until < now:
-                wait_s = min(FIRST_HOLD_S * 2.0 ** min(self._holds, 30), MAX_HOLD_S)
-                self._holds += 1
-                self.hold(now + wait_s)
-        else:
-            self.hold(now + retry_after_s)
+        if retry_after_s is None and self.held_until < now:
+            self.hold(now + min(FIRST_HOLD_S * 2.0 ** min(self._holds, 30), MAX_HOLD_S))
+            self._holds += 1
+        elif retry_after_s is not None:
+            # What is asked may be less than the time to the provider's next fill.
+            self.hold(now + max(retry_after_s, 0.0 if explained else LEAST_HOLD_S))
         self.accepted -= 1
         if self.pace is not None:
-            self.pace.accepted = max(0, self.pace.accepted - 1)
-            if not explained:
-                self.pace.refused(charge.taken_at, now)
+            self.pace.refused(charge.taken_at, now, news=not explained)
         elif not explained:
             since, accepted = self._looked_before
             self.pace = Pace.begin(
@@ -293,7 +313,14 @@ class Meter:
 
     def _sent_unseen(self, bucket: Bucket, charge: Charge) -> float:
         """Return what may be missing of a bucket that nobody knew of until now."""
-        return charge.amounts[bucket.which] * max(1, self.in_flight)
+        if self._young is None:
+            return charge.amounts[bucket.which] * max(1, self.in_flight)
+        sent = 0.0
+        for request in self._young:
+            of_it = Charge()
+            self.measure(of_it, size_of(request))
+            sent += of_it.amounts[bucket.which]
+        return max(sent, charge.amounts[bucket.which])
 
 
 def _mark(bucket: Bucket, charge: Charge) -> float:
@@ -316,6 +343,8 @@ class Quota:
     _shared: list[Bucket]
     _meters: dict[str, Meter]
     _wakers: list[Callable[[], None]]
+    _places: Places | None
+    _places_of: dict[str, Places]
 
     def __init__(self, limits: Limits | None = None) -> None:
         """Make a quota of these limits; None tells none, and all are learnt."""
@@ -323,6 +352,9 @@ class Quota:
         self._shared = [_bucket_of_terms(terms) for terms in self.limits.terms()]
         self._meters = {}
         self._wakers = []
+        bound = self.limits.concurrency
+        self._places = None if bound is None else Places(bound)
+        self._places_of = {}
 
     def meter(self, model: str, rule: ChargeRule = ChargeRule.SUM) -> Meter:
         """Return the meter of a model, always the same one."""
@@ -333,9 +365,30 @@ class Quota:
             meter = self._meters[model] = Meter(rule=rule, shared=self._shared, own=own)
         return meter
 
+    @property
+    def permits(self) -> tuple[Places, ...]:
+        """What the endpoint's concurrent requests take; nothing where no bound was told."""
+        return () if self._places is None else (self._places,)
+
+    def permits_of(self, model: str) -> tuple[Places, ...]:
+        """Return what a model's concurrent requests take besides."""
+        told = self.limits.models.get(model)
+        if told is None or told.concurrency is None:
+            return ()
+        places = self._places_of.get(model)
+        if places is None:
+            places = self._places_of[model] = Places(told.concurrency)
+        return (places,)
+
     def set_limits(self, limits: Limits, now: float) -> None:
         """Take other limits in the place of those that were told; what was learnt stays."""
         self.limits = limits
+        if self._places is not None:
+            bound = limits.concurrency
+            self._places.total_tokens = math.inf if bound is None else bound
+        for model, places in self._places_of.items():
+            bound = limits.models.get(model, limits).concurrency
+            places.total_tokens = math.inf if bound is None else bound
         _retell(self._shared, limits, now)
         for model, meter in self._meters.items():
             _retell(meter.own, limits.models.get(model, Limits()), now)

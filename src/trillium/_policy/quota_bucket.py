@@ -35,6 +35,9 @@ STEP_S: Final = 1.0
 """How long a provider may wait between two fills of a bucket, in seconds; most wait for nothing."""
 SIGHT_S: Final = 2.0
 """How long the least that was seen counts; between one and two of these."""
+MARGIN_S: Final = {0: 0.02, 1: 0.1, 2: 0.1, 3: 0.1}
+"""What is kept in reserve of a size that was seen, in seconds of the rate: requests overtake each
+other on their way by some milliseconds, and tokens are estimates until they are counted."""
 ROUNDING: Final = 1e-9
 """A share of the room: times are floats."""
 
@@ -155,7 +158,7 @@ class Bucket:
             self._least_before, self._least, self._since = self._least, size, now
         elif size < self._least:
             self._least = size
-        least = min(self._least, self._least_before)
+        least = min(self._least, self._least_before) - self.rate * MARGIN_S[self.which]
         if now - self.seen_at < STEP_S:
             least -= self.rate * min(STEP_S, self.window_s)
         room = min(least, self.amount)

@@ -5,6 +5,7 @@ Additive increase, multiplicative decrease, with two things that a bare AIMD lac
 - Between two refusals the provider's bucket was empty at both ends, so what it let in, over the
   time between, is its very rate. The pace goes to a little below that, not to a share of
   whatever was tried. Two refusals are enough to find the rate from any start.
+  The very first refusal has a full bucket before it: that pace is a guess, to be cut again.
 - The longer there is no refusal, the faster the pace grows: a limit that was raised, or a bucket
   that was only drained by others, is found again in a minute or two.
 
@@ -28,11 +29,10 @@ FOUND_SHARE: Final = 0.96
 """Of the rate that was found between two refusals."""
 WORST_CUT: Final = 0.25
 """The most that one refusal can cut."""
-SHORT_S: Final = 0.5
-"""Between refusals that come sooner than this nothing can be measured; then the pace is ..."""
-SHORT_SHARE: Final = 0.6
-"""... cut to this share."""
-GROWTH: Final = ((15.0, 0.0015), (60.0, 0.005), (math.inf, 0.02))
+SHORT_S: Final = 1.0
+"""Refusals that come sooner after the last cut do not count: nothing can be measured in between,
+and a bucket that is filled by the second may have had no fill."""
+GROWTH: Final = ((10.0, 0.006), (40.0, 0.012), (math.inf, 0.03))
 """Until so many seconds after the last refusal, the pace grows by this share each second."""
 LEAST_RATE: Final = 1 / 60
 """Requests in a second: slower than this nobody learns that more is permitted again."""
@@ -58,15 +58,23 @@ class Pace:
         rate = FIRST_SHARE * max(accepted, 1) / max(elapsed_s, SHORT_S)
         return cls(_bucket(min(max(rate, LEAST_RATE), most)), now, now)
 
-    def refused(self, sent_at: float, now: float) -> None:
-        """Take in a refusal of a request that was sent then."""
+    def refused(self, sent_at: float, now: float, *, news: bool = True) -> None:
+        """Take in a refusal of a request that was sent then.
+
+        Args:
+            sent_at: When it was sent.
+            now: When it was refused.
+            news: Whether it says that the pace is too fast; else it is counted, no more.
+        """
         if sent_at < self.refused_at:
+            return
+        self.accepted -= 1
+        if not news:
             return
         rate, elapsed_s = self.bucket.rate, now - self.refused_at
         if elapsed_s < SHORT_S:
-            found = rate * SHORT_SHARE
-        else:
-            found = FOUND_SHARE * self.accepted / elapsed_s
+            return
+        found = FOUND_SHARE * self.accepted / elapsed_s
         lowest = max(rate * WORST_CUT, LEAST_RATE)
         self._set(max(lowest, min(found, rate * FOUND_SHARE)), now)
         self.refused_at = self.grown_at = now

@@ -13,7 +13,7 @@ Every style that was seen at providers in November 2026, and the IETF's draft
 | Together | `x-ratelimit-{limit,remaining}`, `x-tokenlimit-{limit,remaining}` | a second |
 | OpenRouter | `x-ratelimit-{limit,remaining,reset}`, the reset a time in milliseconds | a minute |
 | IETF | `ratelimit-policy: "name";q=100;w=60;qu="tokens"`, `ratelimit: "name";r=50;t=30` | named |
-| older drafts | `ratelimit-{limit,remaining,reset}`, `ratelimit: limit=100, remaining=50` | a minute |
+| older drafts | `ratelimit-{limit,remaining,reset}`, `ratelimit: limit=9, remaining=5` | a minute |
 
 A reset says when the bucket will be full, which no window exceeds: one that is further off than
 a minute is a day's, as Groq's for requests are. How long `missing` takes to come back tells the

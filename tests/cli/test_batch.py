@@ -51,10 +51,12 @@ async def test_a_batch_writes_an_outcome_for_each_prompt_and_sums_up(place: Path
     outcomes = read_outcomes(place / "out.jsonl")
     assert {outcome["id"] for outcome in outcomes} == {str(n) for n in range(20)}
     assert all(outcome["v"] == 1 and outcome["text"] for outcome in outcomes)
-    progress, first, second = run.err.splitlines()
+    progress, first, second, third = run.err.splitlines()
     assert re.match(r"\d+ of 20 done, 0 failed, ", progress)
     assert re.match(r"20 of 20 completed in \d+\.\d\d s \(\d+ requests/s\)$", first)
     assert re.match(r"tokens: [\d,]+ in, 640 out; attempts: 20$", second)
+    assert re.match(r"cost: \$0\.\d+$", third)
+    assert all(outcome["cost_usd"] > 0 for outcome in outcomes)
 
 
 async def test_standard_output_holds_nothing_but_answers_in_the_order_of_input() -> None:

@@ -121,6 +121,7 @@ def test_the_summary_says_how_many_why_and_where() -> None:
         "  1 not_sent, such as: too late",
         "stopped early: the batch's deadline had passed",
         f"tokens: 1,000 in, 50 out; attempts: 12, 5 retries, {billed}",
+        "cost: $0",
     ]
     (where,) = [plain(line) for line in summary(found, output="-") if "status" in plain(line)]
     assert where.endswith("in standard output")

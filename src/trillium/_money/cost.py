@@ -119,8 +119,8 @@ class Cost:
 class BatchCost:
     """What a batch cost so far: in all, and where."""
 
-    all: Cost
-    by_model: Mapping[tuple[str, str], Cost]
+    all: Cost = Cost()
+    by_model: Mapping[tuple[str, str], Cost] = attrs.field(factory=dict)
     """By the names of endpoint and model."""
 
     @property

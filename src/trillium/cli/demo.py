@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 from cyclopts import Parameter
 
+from trillium._money.cost import BatchCost
 from trillium.cli.flags import (
     PATIENCE,
     SERVER,
@@ -19,11 +20,12 @@ from trillium.cli.flags import (
 )
 from trillium.cli.progress_line import display_for
 from trillium.cli.run import Job, Ran, run_job
-from trillium.cli.summary import counted, duration, exit_code
+from trillium.cli.summary import counted, duration, exit_code, spent
 from trillium.cli.terminal import complain, tell
 from trillium.client import open_client
 from trillium.endpoints import Model
 from trillium.messages import Request
+from trillium.prices import load_prices
 
 DEFAULT_MODEL: Final = "sim/demo"
 DEFAULT_COUNT: Final = 20
@@ -99,6 +101,14 @@ def _requests(count: int) -> Iterator[Request]:
         yield Request(task.format(fact), max_tokens=MAX_TOKENS)
 
 
+def _source(cost: BatchCost, asked: Model) -> str:
+    name = f"{asked.endpoint.name}/{asked.name}"
+    if cost.all.unknown:
+        return f" (no price for {name})"
+    tariff = load_prices().tariff(asked.endpoint, asked.name)
+    return "" if tariff is None else f" ({tariff.source})"
+
+
 def _lines(ran: Ran, asked: Model) -> Iterator[str]:
     progress = ran.progress
     yield f"completed              {progress.completed:,} of {progress.total:,}"
@@ -110,6 +120,6 @@ def _lines(ran: Ran, asked: Model) -> Iterator[str]:
         in_turn = f"{duration(progress.latency_s)} one after the other"
         yield f"mean time per request  {duration(mean_s)} (so {in_turn})"
     yield f"tokens                 {progress.input_tokens:,} in, {progress.output_tokens:,} out"
-    yield f"cost                   unknown (no price for {asked.endpoint.name}/{asked.name})"
+    yield f"cost                   {spent(ran.cost)}{_source(ran.cost, asked)}"
     if progress.retries:
         yield f"retries                {counted(progress.retries, 'retry', 'retries')}"

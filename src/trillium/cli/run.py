@@ -15,6 +15,7 @@ import trio
 from trillium._batch.progress import Progress
 from trillium._batch.statistics import Stop
 from trillium._call.nurseries import open_private_nursery
+from trillium._money.cost import BatchCost
 from trillium.cli.answers import Answers, Watch
 from trillium.cli.progress_line import Display, show_progress
 from trillium.client import Client
@@ -46,6 +47,7 @@ class Ran:
 
     progress: Progress = attrs.field(factory=lambda: Progress(started_at=0.0))
     elapsed_s: float = 0.0
+    cost: BatchCost = attrs.field(factory=BatchCost)
     stop: Stop | None = None
     """Why the batch ended early by itself."""
     signal: signal.Signals | None = None
@@ -99,14 +101,17 @@ async def _answer(job: Job, answers: Answers | None, ran: Ran) -> None:
             deadline_s=job.deadline_s,
             observer=Watch(ran.progress, answers),
         )
-        async with batch:
-            async for outcome in batch:
-                if answers is None:
-                    continue
-                answers.take(outcome)
-                if answers.is_full:
-                    await answers.wait_for_room()
-            ran.stop = batch.stopped
+        try:
+            async with batch:
+                async for outcome in batch:
+                    if answers is None:
+                        continue
+                    answers.take(outcome)
+                    if answers.is_full:
+                        await answers.wait_for_room()
+                ran.stop = batch.stopped
+        finally:
+            ran.cost = batch.cost
 
 
 async def _stop_on_signal(  # noqa: ASYNC114  # no open_ before its name: it opens nothing

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from trillium._batch.statistics import StopCause
+from trillium._money.amounts import shown
+from trillium._money.cost import BatchCost
 from trillium.cli.exits import ExitCode
 from trillium.cli.flags import STANDARD_STREAM, shown_path
 from trillium.cli.progress_line import rate
@@ -50,6 +52,7 @@ def summary(ran: Ran, *, output: str) -> Iterator[Line]:
         (f"; attempts: {progress.attempts:,}", ""),
         *_retries(progress.retries, progress.abandoned),
     ]
+    yield [(f"cost: {spent(ran.cost)}", "")]
 
 
 def _failures(ran: Ran, output: str) -> Iterator[Line]:
@@ -73,6 +76,19 @@ def _retries(retries: int, abandoned: int) -> Line:
     if abandoned:
         pieces.append((f", {abandoned:,} without an answer but possibly billed", ""))
     return pieces
+
+
+def spent(cost: BatchCost) -> str:
+    """Return what a run cost in words: what is not known is said, and never taken for nothing."""
+    all_ = cost.all
+    if all_.unknown and not all_.usd:
+        return "unknown"
+    said = shown(all_.usd)
+    if all_.possibly_billed_usd:
+        said += f", and at most {shown(all_.possibly_billed_usd)} for what brought no answer"
+    if all_.unknown:
+        said += f", and what {counted(all_.unknown, 'request', 'requests')} of unknown cost took"
+    return said
 
 
 def counted(number: int, one: str, many: str) -> str:

@@ -13,8 +13,9 @@ from typing import Final, Self, TypeVar, final
 import trio
 
 from trillium._batch.journal_options import JournalOptions
+from trillium._batch.options import BatchOptions
 from trillium._batch.record import Record
-from trillium._batch.run import Batch, BatchOptions
+from trillium._batch.run import Batch
 from trillium._batch.sidecar import Identity
 from trillium._call.call import Call
 from trillium._call.nurseries import open_private_nursery

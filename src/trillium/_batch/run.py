@@ -27,15 +27,16 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import Final, Self, final
 
-import attrs
 import trio
 
 from trillium._batch.bounds import bounds_of
+from trillium._batch.options import BatchOptions
 from trillium._batch.order import Completed, InOrder
 from trillium._batch.placed import Placed
 from trillium._batch.queues import Entry, RouteQueue
 from trillium._batch.record import Record
 from trillium._batch.statistics import BatchStatistics, Stop, StopCause, Tally
+from trillium._batch.unsent import unsent
 from trillium._batch.waiter import Waiter
 from trillium._call.call import Call
 from trillium._call.nurseries import open_private_nursery
@@ -47,14 +48,11 @@ from trillium.completions import Failure, Outcome
 from trillium.errors import (
     ErrorKind,
     InvalidRequestError,
-    NotSentError,
     TrilliumError,
     UsageError,
 )
 from trillium.limits import Limits
 from trillium.messages import Message, Request, as_request
-from trillium.observers import Observer
-from trillium.timeouts import Timeouts
 
 WINDOW_PER_WORKER: Final = 4
 """Read ahead three times what is in flight: a worker that is done finds the next request there,
@@ -68,25 +66,6 @@ takes longer may never give one; what it holds is then left, without outcomes.""
 MIN_READ_AT_ONCE: Final = 64
 """A source that never waits must not keep others from running for long; but neither must its
 feeder have fewer turns than the workers that it feeds."""
-
-
-@final
-@attrs.frozen(kw_only=True, repr=False)
-class BatchOptions:
-    """How a batch is to be run."""
-
-    concurrency: int | None
-    """Attempts of this batch in flight at once, at most; None: the endpoint's own bound alone."""
-    expected_concurrency: int
-    """How many can be in flight, for the size of the window."""
-    ordered: bool
-    """Give outcomes in the order of the source; else as they complete."""
-    timeouts: Timeouts
-    deadline_s: float | None
-    """Seconds from entering the block."""
-    observer: Observer | None
-    record: Record | None = None
-    """The journal that each outcome is written to before it is given out."""
 
 
 @final
@@ -351,7 +330,7 @@ class Batch:
                 if request.model is None:
                     self._default_route = route
         except InvalidRequestError as error:
-            self._deliver(_unsent(index, request, None, str(error), ErrorKind.INVALID_REQUEST))
+            self._deliver(unsent(index, request, None, str(error), ErrorKind.INVALID_REQUEST))
             return
         if self._record is not None:
             try:
@@ -369,11 +348,11 @@ class Batch:
             self._bounds.add(route)
         reason = self._stop.message if self._stop is not None else self._verdict(route)
         if reason is not None:
-            self._deliver(_unsent(index, request, route, reason))
+            self._deliver(unsent(index, request, route, reason))
             return
         why = route.why_never(request)
         if why is not None:
-            self._deliver(_unsent(index, request, route, why, ErrorKind.INVALID_REQUEST))
+            self._deliver(unsent(index, request, route, why, ErrorKind.INVALID_REQUEST))
             return
         ticket = route.ticket((self, route), request, self._bounds.places)
         queue.append(Entry(index, request, route, ticket))
@@ -486,7 +465,7 @@ class Batch:
 
     def _fail(self, entries: list[Entry], reason: str) -> None:
         for entry in entries:
-            self._deliver(_unsent(entry.index, entry.request, entry.route, reason))
+            self._deliver(unsent(entry.index, entry.request, entry.route, reason))
 
     def _wake_feeder(self) -> None:
         """Let the feeder look for places, if there are enough of them to be worth its while."""
@@ -538,19 +517,3 @@ class Batch:
             reason = self._verdict(other)
             if reason is not None:
                 self._fail(queue.empty(), reason)
-
-
-def _unsent(
-    index: int,
-    request: Request,
-    route: Route | None,
-    reason: str,
-    kind: ErrorKind = ErrorKind.NOT_SENT,
-) -> Failure:
-    return Failure(
-        id=request.id,
-        index=index,
-        model="" if route is None else route.model,
-        endpoint="" if route is None else route.station.endpoint.name,
-        error=NotSentError(reason, kind=kind, request_id=request.id),
-    )

@@ -1,0 +1,30 @@
+"""How a batch is to be run."""
+
+from __future__ import annotations
+
+from typing import final
+
+import attrs
+
+from trillium._batch.record import Record
+from trillium.observers import Observer
+from trillium.timeouts import Timeouts
+
+
+@final
+@attrs.frozen(kw_only=True, repr=False)
+class BatchOptions:
+    """How a batch is to be run."""
+
+    concurrency: int | None
+    """Attempts of this batch in flight at once, at most; None: the endpoint's own bound alone."""
+    expected_concurrency: int
+    """How many can be in flight, for the size of the window."""
+    ordered: bool
+    """Give outcomes in the order of the source; else as they complete."""
+    timeouts: Timeouts
+    deadline_s: float | None
+    """Seconds from entering the block."""
+    observer: Observer | None
+    record: Record | None = None
+    """The journal that each outcome is written to before it is given out."""

@@ -104,7 +104,7 @@ def test_an_input_that_is_not_there_is_refused(in_process: InProcess) -> None:
 
 def test_an_existing_output_is_refused_and_left_alone(in_process: InProcess) -> None:
     Path("out.jsonl").write_text("precious\n")
-    assert "(--overwrite)" in refused(in_process(*BATCH))
+    assert "(--fresh)" in refused(in_process(*BATCH))
     assert Path("out.jsonl").read_text() == "precious\n"
 
 

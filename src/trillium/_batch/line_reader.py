@@ -25,13 +25,21 @@ Parse = Callable[[bytes], Request]
 FindId = Callable[[str | int, int], int | None]
 """Returns the line that has an id, of those before the given one; None if there is none."""
 
+Skip = Callable[[int], bool]
+
 
 @final
 class LineReader:
     """Splits what it is fed into lines, and reads them one at a time as they are asked for."""
 
     def __init__(
-        self, name: str, parse: Parse, *, ids: IdSet | None = None, find_id: FindId | None = None
+        self,
+        name: str,
+        parse: Parse,
+        *,
+        ids: IdSet | None = None,
+        find_id: FindId | None = None,
+        skip: Skip | None = None,
     ) -> None:
         """Begin a source.
 
@@ -41,13 +49,17 @@ class LineReader:
             ids: Takes the ids, to find the second of two equal ones; None if that is known.
             find_id: Looks at the earlier lines again, where that can be done; without it two
                 ids are equal if their hashes are.
+            skip: Says which requests are passed over, by their index; their lines are not read.
         """
         self.line = 0
         """Number of the line that was read last."""
+        self.index = -1
+        """The place of the request that was read last, from 0."""
         self._name = name
         self._parse = parse
         self._ids = ids
         self._find_id = find_id
+        self._skip = skip
         self._with_ids: bool | None = None
         # Pieces are joined once: adding each to a growing line would be quadratic.
         self._pieces: list[bytes] = []
@@ -93,6 +105,9 @@ class LineReader:
         if self.line == 1:
             line = line.removeprefix(_BOM)
         if not line or line.isspace():
+            return None
+        self.index += 1
+        if self._skip is not None and self._skip(self.index):
             return None
         try:
             request = self._parse(line)

@@ -305,8 +305,15 @@ class Record:
         if not self._encoded:
             return
         self._check_there()
-        journal.commit()
-        if self.options.durability is Durability.FSYNC:
+        try:
+            journal.commit()
+        finally:
+            # Of a group that did not fit, the first lines may be whole.
+            self._confirm(len(self._encoded) - journal.uncommitted, sidecar)
+
+    def _confirm(self, count: int, sidecar: Sidecar) -> None:
+        """Let so many outcomes be given out, whose lines are with the system."""
+        if count and self.options.durability is Durability.FSYNC:
             try:
                 os.fdatasync(self._fd)
                 sidecar.sync()
@@ -314,9 +321,9 @@ class Record:
                 # Linux forgets what it could not write: a second fsync that succeeds says nothing.
                 self._sync_failed = True
                 raise self._cannot_write(error, self.options.path) from None
-        self.written += len(self._encoded)
-        self._on_disk.extend(self._encoded)
-        self._encoded.clear()
+        self.written += count
+        for _ in range(count):
+            self._on_disk.append(self._encoded.popleft())
 
     def _check_there(self) -> None:
         """Refuse to write to a file that has no name any more: it would be gone with the run."""

@@ -187,6 +187,22 @@ def sidecar_path(journal: str) -> str:
     return journal + SUFFIX
 
 
+def read_identity(journal: str) -> Identity | None:
+    """Return what a journal is of, without locking it; None where nothing is known.
+
+    Raises:
+        OutputError: It is no sidecar, or that of a later release.
+    """
+    path = sidecar_path(journal)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None  # who opens it for writing says why not
+    with Sidecar(fd, path=path) as sidecar:
+        sidecar.read()
+        return sidecar.identity
+
+
 def lock_sidecar(journal: str, *, create: bool = True) -> Sidecar:
     """Open the sidecar of a journal, lock it, and read it.
 

@@ -11,6 +11,7 @@ is refused, since a number that we gave might be one that was given.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import select
 import stat
@@ -23,7 +24,8 @@ import attrs
 import trio
 
 from trillium._batch.id_set import IdSet
-from trillium._batch.line_reader import LineReader, Parse
+from trillium._batch.line_reader import LineReader, Parse, Skip
+from trillium._batch.placed import Placed
 from trillium._wire.chat_requests import Defaults
 from trillium._wire.prompt_lines import parse_json_line, parse_text_line
 from trillium.errors import InvalidInputError
@@ -115,6 +117,50 @@ def read_source(
         else:
             reader = LineReader(source_name(path), parse, ids=IdSet())
         yield from _requests(path, file, reader)
+
+
+def read_remaining(
+    path: FilePath, defaults: Defaults, *, summary: SourceSummary, skip: Skip
+) -> Iterator[Placed]:
+    """Yield those requests of a file that an earlier run has not answered, with their places.
+
+    Lines that are passed over are not read: a million of them take half a second.
+
+    Args:
+        path: As for `check_source`.
+        defaults: For what the lines do not say; the same as they were checked with.
+        summary: What the first reading found.
+        skip: Whether to pass over the request of an index.
+
+    Raises:
+        InvalidInputError: The file is not the one that was checked any more.
+    """
+    reader = LineReader(source_name(path), _parser(path, defaults, None), skip=skip)
+    with _open(path) as file:
+        if summary.stamp != _stamp(path, file):
+            raise _changed(path)
+        for request in _requests(path, file, reader):
+            yield Placed(reader.index, request)
+
+
+def hash_source(path: FilePath) -> tuple[str, Stamp] | None:
+    """Return the SHA-256 of a file's bytes in hex, and its stamp; None for a stream.
+
+    It blocks, for half a second for a gigabyte.
+
+    Raises:
+        InvalidInputError: The file cannot be read, or changes while it is.
+    """
+    with _open(path) as file:
+        stamp = _stamp(path, file)
+        if stamp is None:
+            return None
+        digest = hashlib.sha256()
+        for block in _blocks(file, source_name(path)):
+            digest.update(block)
+        if _stamp(path, file) != stamp:
+            raise _changed(path)
+        return digest.hexdigest(), stamp
 
 
 @final

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Final, final
 
 import trio
@@ -20,6 +21,8 @@ import trio
 from trillium._batch.journal import Journal
 from trillium._batch.progress import Progress
 from trillium.completions import Outcome
+from trillium.errors import ErrorKind
+from trillium.messages import Request
 
 GATHER_S: Final = 0.02
 """One write of 200 lines costs little more than one of 1, and the thread's start 100 µs."""
@@ -147,9 +150,16 @@ class Answers:
 class Watch:
     """The observer of a run: counts for the progress line, and keeps what was made."""
 
-    def __init__(self, progress: Progress, answers: Answers | None) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        answers: Answers | None,
+        *,
+        is_draining: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._answers = answers
         self._progress = progress
+        self._is_draining = is_draining
         # Bound here: a call that is handed on would cost twice on the hot path.
         self.admitted = progress.admitted
         self.attempt_started = progress.attempt_started
@@ -157,8 +167,10 @@ class Watch:
         self.chunk = progress.chunk
         self.retry = progress.retry
 
-    def outcome(self, outcome: Outcome) -> None:
+    def outcome(self, outcome: Outcome, *, request: Request | None = None) -> None:
         """Count it, and keep it until it is taken."""
+        if not outcome.success and outcome.error.kind is ErrorKind.NOT_SENT and self._is_draining():
+            return  # nothing became of it: it was not sent, and will be asked when it goes on
         self._progress.outcome(outcome)
         if self._answers is not None:
             self._answers.made(outcome)

@@ -7,14 +7,14 @@ key, all lines of the input, the output. So a mistake costs neither money nor an
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import Callable
 from typing import Annotated, Final, Literal, final
 
 import attrs
 from cyclopts import Group, Parameter
 
 from trillium._batch.journal import open_journal
-from trillium._batch.sources import StreamSource, check_source, read_source
+from trillium._batch.record import Record
 from trillium._wire.dialect import dialect_named
 from trillium.cli.answers import Answers
 from trillium.cli.flags import (
@@ -31,7 +31,17 @@ from trillium.cli.flags import (
     Server,
     is_count,
     is_file_name,
+    is_not_negative,
     shown_path,
+)
+from trillium.cli.journaling import (
+    JOURNALING,
+    Journaling,
+    Source,
+    asked_for,
+    finish_record,
+    is_journal,
+    open_record,
 )
 from trillium.cli.progress_line import display_for
 from trillium.cli.run import Job, Ran, run_job
@@ -63,6 +73,16 @@ class Pace:
         Seconds,
         Parameter(help="Seconds until the run stops; what was not sent by then fails."),
     ] = None
+    grace: Annotated[
+        float,
+        Parameter(
+            group=PATIENCE,
+            metavar="S",
+            help="Seconds that requests in flight may take after the first Ctrl-C or SIGTERM; the "
+            "second ends them at once.",
+            validator=is_not_negative,
+        ),
+    ] = 30.0
 
 
 @final
@@ -85,12 +105,6 @@ class Output:
         Literal["completion", "input"],
         Parameter(group=OUTPUT, help="In which order answers are written."),
     ] = "completion"
-    overwrite: Annotated[
-        bool,
-        Parameter(
-            group=OUTPUT, negative=(), show_default=False, help="Replace an output that is there."
-        ),
-    ] = False
     no_progress: Annotated[
         bool,
         Parameter(group=OUTPUT, negative=(), show_default=False, help="Show no progress."),
@@ -118,6 +132,7 @@ def batch(
     sampling: Annotated[Sampling, Flattened] = SAMPLING,
     patience: Annotated[Patience, Flattened] = PATIENT,
     pace: Annotated[Pace, Flattened] = _PACE,
+    journaling: Annotated[Journaling, Flattened] = JOURNALING,
 ) -> int:
     """Answer the prompts of a file; return the exit code.
 
@@ -127,16 +142,28 @@ def batch(
     timeouts = patience.timeouts()
     asked = server.model(model)
     client = open_client(asked, timeouts=timeouts, retry=patience.retry())
-    requests, total = _requests(input_, sampling, check=_check(asked, stream=timeouts.needs_stream))
-    journal = open_journal(output.output, overwrite=output.overwrite, input_path=input_)
-    answers = Answers(journal)
+    source = Source(input_, sampling.defaults(), check=_check(asked, stream=timeouts.needs_stream))
+    in_order = output.order == "input"
+    record: Record | None = None
+    answers: Answers | None = None
+    if is_journal(output.output):
+        parameters = asked_for(model, server, sampling)
+        record = open_record(
+            output.output, source, journaling, parameters=parameters, in_order=in_order
+        )
+    else:
+        source.check()
+        journaling.refuse_without_journal()
+        answers = Answers(open_journal(output.output, input_path=input_))
     job = Job(
         client=client,
-        requests=requests,
-        total=total,
+        requests=source.requests(record),
+        total=source.left(record),
         concurrency=pace.concurrency,
-        ordered=output.order == "input",
+        ordered=in_order and record is None,
         deadline_s=pace.deadline,
+        record=record,
+        grace_s=pace.grace,
         display=display_for(
             wanted=not output.no_progress,
             answers_on_terminal=output.output == STANDARD_STREAM and sys.stdout.isatty(),
@@ -145,20 +172,13 @@ def batch(
     try:
         ran = run_job(job, answers)
     except BaseException:
-        answers.close()
+        if answers is not None:
+            answers.close()
         raise
+    if record is not None:
+        return finish_record(ran, record, output.output, in_all=source.count)
+    assert answers is not None
     return _finish(ran, answers, output.output)
-
-
-def _requests(
-    path: str, sampling: Sampling, *, check: Callable[[Request], None]
-) -> tuple[Iterable[Request] | AsyncIterable[Request], int | None]:
-    """Return the requests of a file, all of them checked, or of a stream, checked as they come."""
-    defaults = sampling.defaults()
-    found = check_source(path, defaults, check=check)
-    if found.is_stream:
-        return StreamSource(path, defaults, check=check), None
-    return read_source(path, defaults, summary=found), found.count
 
 
 def _check(asked: Model, *, stream: bool) -> Callable[[Request], None]:

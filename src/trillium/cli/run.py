@@ -12,12 +12,16 @@ from typing import Final, final
 import attrs
 import trio
 
+from trillium._batch.placed import Placed
 from trillium._batch.progress import Progress
+from trillium._batch.record import Record
+from trillium._batch.run import Batch
 from trillium._batch.statistics import Stop
 from trillium._call.nurseries import open_private_nursery
 from trillium._money.cost import BatchCost
 from trillium.cli.answers import Answers, Watch
 from trillium.cli.progress_line import Display, show_progress
+from trillium.cli.terminal import complain
 from trillium.client import Client
 from trillium.errors import UsageError
 from trillium.messages import Request
@@ -31,13 +35,18 @@ class Job:
     """What is to be run."""
 
     client: Client
-    requests: Iterable[Request] | AsyncIterable[Request]
+    requests: Iterable[Request | Placed] | AsyncIterable[Request]
     total: int | None
     """How many requests there are, if that is known."""
     concurrency: int
     ordered: bool = False
     deadline_s: float | None = None
     display: Display
+    record: Record | None = None
+    """The journal that outcomes go to."""
+    grace_s: float = 0.0
+    """How long requests in flight may take to end after the first signal."""
+    dedupe: bool = False
 
 
 @final
@@ -56,6 +65,8 @@ class Ran:
     """Whether it ended because nobody reads standard output any more."""
     error: UsageError | None = None
     """What ended it: a bad line of a stream, an output that cannot be written."""
+    batch: Batch | None = None
+    """The batch, from when it is entered."""
 
 
 def run_job(job: Job, answers: Answers | None) -> Ran:
@@ -77,7 +88,7 @@ async def _run_job(  # noqa: ASYNC910  # the root of a run
     ran.progress = Progress(total=job.total, started_at=started_at)
     try:
         async with open_private_nursery() as nursery:
-            await nursery.start(_stop_on_signal, nursery.cancel_scope, ran)
+            await nursery.start(_stop_on_signal, nursery.cancel_scope, ran, job.grace_s)
             nursery.start_soon(show_progress, ran.progress, job.display)
             if answers is not None:
                 nursery.start_soon(answers.write_as_they_come)
@@ -95,15 +106,19 @@ async def _run_job(  # noqa: ASYNC910  # the root of a run
 async def _answer(job: Job, answers: Answers | None, ran: Ran) -> None:
     async with job.client as client:
         batch = client.batch(
-            job.requests,
+            job.requests,  # type: ignore[arg-type]  # a place of one's own is for this door alone
             concurrency=job.concurrency,
             ordered=job.ordered,
             deadline_s=job.deadline_s,
-            observer=Watch(ran.progress, answers),
+            observer=Watch(ran.progress, answers, is_draining=lambda: ran.signal is not None),
+            journal=job.record,
         )
         try:
             async with batch:
+                ran.batch = batch
                 async for outcome in batch:
+                    if ran.signal is not None and not _in_flight(batch):
+                        break  # what is left was not sent
                     if answers is None:
                         continue
                     answers.take(outcome)
@@ -114,16 +129,31 @@ async def _answer(job: Job, answers: Answers | None, ran: Ran) -> None:
             ran.cost = batch.cost
 
 
+def _in_flight(batch: Batch) -> int:
+    now = batch.statistics()
+    return now.in_flight + now.backing_off
+
+
 async def _stop_on_signal(  # noqa: ASYNC114  # no open_ before its name: it opens nothing
     scope: trio.CancelScope,
     ran: Ran,
+    grace_s: float,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Cancel everything at the first signal; from then on the next one has its usual effect."""
+    """Drain at the first signal, cancel at the second; the next one has its usual effect."""
     with trio.open_signal_receiver(*STOPPING_SIGNALS) as signals:
         task_status.started()
         async for number in signals:
-            ran.signal = signal.Signals(number)
-            scope.cancel()
-            return
+            again, ran.signal = ran.signal is not None, ran.signal or signal.Signals(number)
+            in_flight = 0 if ran.batch is None else _in_flight(ran.batch)
+            if again or not in_flight or not grace_s:
+                scope.cancel()
+                return
+            assert ran.batch is not None
+            ran.batch.drain()
+            scope.deadline = trio.current_time() + grace_s
+            complain(
+                f"stopping: {in_flight:,} in flight may take up to {grace_s:g} s; "
+                "the next signal ends it at once"
+            )

@@ -187,9 +187,9 @@ if not typing.TYPE_CHECKING:  # else a checker would let any name pass
     def __getattr__(name: str) -> object:
         """Import what a public name stands for when it is first used (PEP 562).
 
-        The whole library takes 90 ms to import where what it stands on takes 170; most of that
-        is building record classes. Who only asks for `__version__`, or for `--help`, need not
-        wait for it.
+        What a client needs takes 85 ms to import where trio, attrs, msgspec and httptools take
+        145, two thirds of them to build 99 attrs classes. Who only asks for `__version__`, or
+        for `--help`, need not wait for that.
         """
         if name not in _HOMES:
             raise AttributeError(f"module 'trillium' has no attribute {name!r}")

@@ -442,7 +442,9 @@ def test_ctrl_c_in_a_batch_comes_out_as_such_and_leaves_nothing(where: str) -> N
             yield f"prompt {n}"
 
     class Interrupting(Watcher):
-        def outcome(self, outcome: trillium.Outcome) -> None:
+        def outcome(
+            self, outcome: trillium.Outcome, *, request: trillium.Request | None = None
+        ) -> None:
             if where == "observer" and outcome.index == 20:
                 interrupt()
 
@@ -484,5 +486,7 @@ class Watcher:
     def retry(self, *, index: int, attempt: int, fault: trillium.Fault, delay_s: float) -> None:
         pass
 
-    def outcome(self, outcome: trillium.Outcome) -> None:
+    def outcome(
+        self, outcome: trillium.Outcome, *, request: trillium.Request | None = None
+    ) -> None:
         pass

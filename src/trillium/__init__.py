@@ -70,7 +70,7 @@ if typing.TYPE_CHECKING:
         tool,
         user,
     )
-    from trillium.observers import Observer
+    from trillium.observers import Observer, Observers
     from trillium.providers import model
     from trillium.timeouts import Timeouts
 
@@ -109,6 +109,7 @@ __all__ = [
     "NamedTool",
     "NotSentError",
     "Observer",
+    "Observers",
     "Outcome",
     "OutputError",
     "Part",
@@ -173,7 +174,7 @@ _HOMES: typing.Final = {
             "ImagePart JSONSchema Message NamedTool Part RawPart ReasoningPart RefusalPart "
             "Request TextPart Tool ToolCall assistant system tool user"
         ),
-        "observers": "Observer",
+        "observers": "Observer Observers",
         "providers": "model",
         "timeouts": "Timeouts",
     }.items()

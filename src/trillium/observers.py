@@ -2,14 +2,20 @@
 
 An observer's methods are plain functions, called where the thing happens; they must be quick
 and must not raise. No observer is the default, and costs nothing.
+One that subclasses `Observer` need only define what it cares about, and goes on working when
+there is more to be told.
 """
+
+# to type checkers, a method of a protocol that only explains is abstract
+# ruff: noqa: ARG002  # a method that only explains has to return, or type checkers call it abstract
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, final
 
 from trillium.completions import Outcome
 from trillium.errors import Fault
+from trillium.messages import Request
 
 
 class Observer(Protocol):
@@ -17,18 +23,63 @@ class Observer(Protocol):
 
     def admitted(self, *, index: int, model: str, endpoint: str) -> None:
         """A request left the queue: its first attempt is about to be sent."""
+        return
 
     def attempt_started(self, *, index: int, attempt: int) -> None:
         """Attempt number `attempt`, from 1, is being sent."""
+        return
 
     def attempt_ended(self, *, index: int, attempt: int, fault: Fault | None) -> None:
         """The attempt is over; `fault` is None if it answered."""
+        return
 
     def chunk(self, *, index: int, characters: int) -> None:
         """A read of a stream brought so many characters."""
+        return
 
     def retry(self, *, index: int, attempt: int, fault: Fault, delay_s: float) -> None:
         """Attempt `attempt` failed; the next comes after `delay_s` at the earliest."""
+        return
 
-    def outcome(self, outcome: Outcome) -> None:
-        """A request is done, for good or ill."""
+    def outcome(self, outcome: Outcome, *, request: Request | None = None) -> None:
+        """A request is done, for good or ill; `request` is None if it was never sent."""
+        return
+
+
+@final
+class Observers(Observer):
+    """Several observers in the place of one: each is told, in the order given."""
+
+    def __init__(self, *observers: Observer) -> None:
+        """Tell `observers`."""
+        self._observers = observers
+
+    def admitted(self, *, index: int, model: str, endpoint: str) -> None:
+        """Hand it on."""
+        for observer in self._observers:
+            observer.admitted(index=index, model=model, endpoint=endpoint)
+
+    def attempt_started(self, *, index: int, attempt: int) -> None:
+        """Hand it on."""
+        for observer in self._observers:
+            observer.attempt_started(index=index, attempt=attempt)
+
+    def attempt_ended(self, *, index: int, attempt: int, fault: Fault | None) -> None:
+        """Hand it on."""
+        for observer in self._observers:
+            observer.attempt_ended(index=index, attempt=attempt, fault=fault)
+
+    def chunk(self, *, index: int, characters: int) -> None:
+        """Hand it on."""
+        for observer in self._observers:
+            observer.chunk(index=index, characters=characters)
+
+    def retry(self, *, index: int, attempt: int, fault: Fault, delay_s: float) -> None:
+        """Hand it on."""
+        for observer in self._observers:
+            observer.retry(index=index, attempt=attempt, fault=fault, delay_s=delay_s)
+
+    def outcome(self, outcome: Outcome, *, request: Request | None = None) -> None:
+        """Hand it on."""
+        for observer in self._observers:
+            observer.outcome(outcome, request=request)

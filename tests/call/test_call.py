@@ -266,7 +266,9 @@ class Recorder:
     def retry(self, *, index: int, attempt: int, fault: trillium.Fault, delay_s: float) -> None:
         self.told.append(f"retry after {attempt}")
 
-    def outcome(self, outcome: trillium.Outcome) -> None:
+    def outcome(
+        self, outcome: trillium.Outcome, *, request: trillium.Request | None = None
+    ) -> None:
         self.told.append(f"outcome {outcome.success}")
 
 

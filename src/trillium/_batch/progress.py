@@ -14,6 +14,7 @@ import attrs
 
 from trillium.completions import Completion, Outcome
 from trillium.errors import ErrorKind, Fault
+from trillium.messages import Request
 
 RATE_WINDOW_S: Final = 10.0
 """How far back rates look: long enough for slow models, short enough to see a change."""
@@ -106,7 +107,7 @@ class Progress:
         """Count a request that waits to be sent again."""
         self._backing_off.add(index)
 
-    def outcome(self, outcome: Outcome) -> None:
+    def outcome(self, outcome: Outcome, *, request: Request | None = None) -> None:
         """Count what is done."""
         if isinstance(outcome, Completion):
             self.completed += 1

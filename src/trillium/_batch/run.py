@@ -20,6 +20,7 @@ consumer takes them.
 
 from __future__ import annotations
 
+import contextvars
 import math
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
@@ -98,6 +99,7 @@ class Batch:
         self._terms = DeadlineTerms(timeouts=options.timeouts)
         self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._nursery: trio.Nursery | None = None
+        self._context = contextvars.Context()
 
         self._default_route: Route | None = None
         self._queues: dict[Route, RouteQueue] = {}
@@ -129,6 +131,7 @@ class Batch:
         if self._record is not None and not self._record.is_open:
             # An earlier run's outcomes are read through; it takes seconds for a million.
             await trio.to_thread.run_sync(self._record.open, trio.from_thread.check_cancelled)
+        self._context = contextvars.copy_context()
         self._manager = open_private_nursery()
         self._nursery = await self._manager.__aenter__()
         if self._record is not None:
@@ -369,7 +372,8 @@ class Batch:
             self._reusable_workers -= 1
         else:
             assert self._nursery is not None
-            self._nursery.start_soon(self._work, name="trillium batch: worker")
+            # Whoever lets a ticket go starts it: the context to work in is the batch's all the same.
+            self._context.run(self._nursery.start_soon, self._work)
 
     def _start_timer(self, queue: RouteQueue) -> None:
         assert self._nursery is not None

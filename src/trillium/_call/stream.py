@@ -114,7 +114,7 @@ class CompletionStream:
         self._outcome = found if isinstance(found, Failure) else self._call.completion(found)
         self._release()
         if self._call.observer is not None:
-            self._call.observer.outcome(self._outcome)
+            self._call.observer.outcome(self._outcome, request=self._call.request)
         if isinstance(self._outcome, Failure):
             raise self._outcome.error
 

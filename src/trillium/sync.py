@@ -20,12 +20,13 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, final
 
 from trillium import client as native
 from trillium._batch.run import Batch as NativeBatch
-from trillium._batch.statistics import BatchStatistics, Stop
+from trillium._batch.statistics import Stop
 from trillium._bridge.caller import CallerBell, start_thread, wait_for
-from trillium._bridge.flow import Block, Flow
+from trillium._bridge.flow import Block, Flow, at_once
 from trillium._bridge.sources import HostIterator, is_read_by_host, listed, with_arguments
 from trillium._bridge.thread import TrioThread, check_open
 from trillium._call.stream import CompletionStream as NativeStream
+from trillium._money.cost import BatchCost
 from trillium.completions import Chunk, Completion, Outcome
 from trillium.errors import UsageError
 
@@ -45,6 +46,7 @@ def _opens(make: Callable[P, native.Client]) -> Callable[P, Client]:
     def open_(*args: P.args, **kwargs: P.kwargs) -> Client:
         return Client(make(*args, **kwargs))
 
+    open_.__module__ = __name__
     return open_
 
 
@@ -197,13 +199,21 @@ class Batch(_Reading[NativeBatch, Outcome]):
         """Why the batch ended before its source did; None if it did not."""
         return self._ask(lambda batch: batch.stopped)
 
-    def drain(self) -> None:
-        """Send nothing new: what is in flight is delivered, the rest fails as `not_sent`."""
-        self._ask(NativeBatch.drain)
+    @property
+    def cost(self) -> BatchCost:
+        """What its outcomes cost so far: in all, and by endpoint and model."""
+        return self._ask(lambda batch: batch.cost)
 
-    def statistics(self) -> BatchStatistics:
-        """Return where the requests are now."""
-        return self._ask(NativeBatch.statistics)
+    @property
+    def unwritten(self) -> list[Outcome]:
+        """Outcomes that its journal has not; after an `OutputError`, what to show or save."""
+        return self._ask(lambda batch: batch.unwritten)
+
+    drain = at_once(NativeBatch.drain)
+    pause = at_once(NativeBatch.pause)
+    resume = at_once(NativeBatch.resume)
+    set_limits = at_once(NativeBatch.set_limits)
+    statistics = at_once(NativeBatch.statistics)
 
 
 @final
@@ -245,6 +255,9 @@ class Client:
 
     # How it does it.
 
+    def _ask(self, question: Callable[[native.Client], ValueT]) -> ValueT:
+        return self._thread_here().call(lambda: question(self._native))
+
     def _thread_here(self) -> TrioThread[native.Client]:
         return check_open(self._thread)
 
@@ -267,6 +280,7 @@ class Client:
     complete_all = _asks_all(native.Client.complete_all)
     complete_each = _asks_each(native.Client.complete_each)
     verify = _asks(native.Client.verify)
+    limits = at_once(native.Client.limits)
 
 
 open_client = _opens(native.open_client)

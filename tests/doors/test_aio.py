@@ -14,7 +14,9 @@ import trio
 
 import trillium
 from trillium import aio
+from trillium._transport.pool import Pool
 from trillium._transport.pool import _Connection as Connection
+from trillium.pytest_plugin import ThreadedProvider
 from trillium.simulator import FaultKind, Scripted, SimulatorSettings
 
 ENDLESS = Scripted(text="word " * 50_000)
@@ -182,6 +184,7 @@ def test_an_async_source_is_read_by_its_loop_and_closed_in_it(run, where):
         async with aio.open_client(**where) as client:
             async with client.batch(source(), concurrency=3) as batch:
                 outcome = await anext(batch)
+                assert isinstance(outcome, trillium.Completion)
                 assert '"set"' in outcome.text
             assert seen == [True]
             assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -223,7 +226,9 @@ def test_a_batch_can_be_drained_and_left_early(run, where):
                 batch.drain()
                 assert batch.stopped is not None
                 outcomes = [outcome async for outcome in batch]
-                assert outcomes[-1].error.kind is trillium.ErrorKind.NOT_SENT
+                last = outcomes[-1]
+                assert isinstance(last, trillium.Failure)
+                assert last.error.kind is trillium.ErrorKind.NOT_SENT
             async with client.batch(numbered(10_000)) as batch:
                 await anext(batch)
             assert (await client.complete("still there")).success
@@ -256,7 +261,7 @@ def connections() -> list[Connection]:
     return [found for found in gc.get_objects() if type(found) is Connection]
 
 
-def abandoned(provider) -> int:
+def abandoned(provider: ThreadedProvider) -> int:
     provider.wait_settled()
     return provider.ledger.count("abandoned")
 
@@ -363,6 +368,8 @@ def test_closing_the_client_ends_what_is_in_flight(run, where, arrivals):
 def test_the_loop_may_end_with_work_in_flight(run, where, simulated_provider, arrivals):
     arrivals.answer(SLOW)
 
+    tasks = []
+
     async def user(started: asyncio.Event):
         async with aio.open_client(**where) as client:
             started.set()
@@ -370,11 +377,12 @@ def test_the_loop_may_end_with_work_in_flight(run, where, simulated_provider, ar
 
     async def main():
         started = asyncio.Event()
-        main.task = asyncio.create_task(user(started))
+        tasks.append(asyncio.create_task(user(started)))
         await started.wait()
         await asyncio.to_thread(arrivals.wait)
 
     run(main())
+    assert tasks[0].cancelled()
     assert abandoned(simulated_provider) == 1
 
 
@@ -389,10 +397,11 @@ def test_a_loop_that_is_closed_without_asking_leaves_nothing_behind(where, simul
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
     thread = client._thread
+    assert thread is not None
     thread._thread.join(5)
     assert thread.has_ended
     assert connections() == []
-    task._log_destroy_pending = False  # the loop was closed on purpose
+    task._log_destroy_pending = False  # type: ignore[attr-defined]  # private; the loop was closed on purpose
     call.close()
 
 
@@ -421,12 +430,12 @@ def test_a_thousand_calls_cancelled_at_random_moments_leave_nothing(run, where, 
             for start in range(0, 1000, 100):
                 await asyncio.gather(*(ask(client, start + n) for n in range(100)))
             assert asyncio.all_tasks() == {asyncio.current_task()}
-            thread = client._thread
-            assert not thread._pending
+            assert client._thread is not None
+            assert not client._thread._pending
             station = client._native._routes.stations[0]
             assert station.limiter.borrowed_tokens == 0
-            idle = [one for origin in station.transport._origins.values() for one in origin.idle]
-            assert len(connections()) == len(idle)
+            assert isinstance(station.transport, Pool)
+            assert len(connections()) == station.transport.idle_connections
             assert (await client.complete("still there")).success
 
     run(main())

@@ -13,8 +13,9 @@ from trillium.simulator import Scripted, open_simulator
 def test_on_trio_blocks_of_both_kinds_mix() -> None:
     async def main() -> None:
         async with open_simulator() as provider:
-            where = {"base_url": provider.base_url, "key": provider.key}
-            async with trillium.open_client("any", **where) as client:
+            async with trillium.open_client(
+                "any", base_url=provider.base_url, key=provider.key
+            ) as client:
                 texts: list[str] = []
 
                 async def ask(prompt: str) -> None:

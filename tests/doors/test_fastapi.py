@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
+import runpy
 import socket
 from pathlib import Path
 
@@ -25,10 +25,7 @@ def simulator_settings() -> SimulatorSettings:
 def app(simulated_provider, monkeypatch):
     monkeypatch.setenv("BASE_URL", simulated_provider.base_url)
     monkeypatch.setenv("API_KEY", simulated_provider.key)
-    spec = importlib.util.spec_from_file_location("fastapi_stream", EXAMPLE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.app
+    return runpy.run_path(str(EXAMPLE))["app"]
 
 
 async def ask(app, use) -> None:

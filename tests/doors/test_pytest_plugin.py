@@ -10,8 +10,10 @@ from pathlib import Path
 import openai
 import pytest
 import trio
+from openai.types.chat import ChatCompletionChunk
 
 import trillium
+from trillium.pytest_plugin import ThreadedProvider
 from trillium.simulator import FaultKind, Scripted, SimulatorSettings
 
 PROGRAM = """
@@ -69,17 +71,21 @@ def test_a_project_that_installs_trillium_has_the_fixtures(tmp_path: Path, mode:
     assert "2 passed" in run.stdout, run.stdout + run.stderr
 
 
+def openai_client(provider: ThreadedProvider) -> openai.OpenAI:
+    return openai.OpenAI(base_url=provider.base_url, api_key=provider.key, max_retries=0)
+
+
 def test_openai_python_gets_answers_and_its_own_errors(simulated_provider) -> None:
     simulated_provider.script(["Because of the air.", Scripted(status=400, text="no")])
-    with openai.OpenAI(
-        base_url=simulated_provider.base_url, api_key=simulated_provider.key, max_retries=0
-    ) as client:
+    with openai_client(simulated_provider) as client:
 
-        def ask():
-            messages = [{"role": "user", "content": "Why is the sky blue?"}]
-            return client.chat.completions.create(model="any", messages=messages)
+        def ask() -> str | None:
+            answer = client.chat.completions.create(
+                model="any", messages=[{"role": "user", "content": "Why is the sky blue?"}]
+            )
+            return answer.choices[0].message.content
 
-        assert ask().choices[0].message.content == "Because of the air."
+        assert ask() == "Because of the air."
         with pytest.raises(openai.BadRequestError):
             ask()
     ledger = simulated_provider.ledger
@@ -87,17 +93,20 @@ def test_openai_python_gets_answers_and_its_own_errors(simulated_provider) -> No
     assert ledger.counts() == {"answered": 1, "refused": 1}
 
 
-def test_openai_python_streams_and_what_it_leaves_is_abandoned(simulated_provider) -> None:
+def test_openai_python_streams_and_what_it_leaves_is_in_the_ledger(simulated_provider) -> None:
     simulated_provider.script(["one two three", FaultKind.STALL])
-    with openai.OpenAI(
-        base_url=simulated_provider.base_url, api_key=simulated_provider.key, max_retries=0
-    ) as client:
-        messages = [{"role": "user", "content": "?"}]
-        with client.chat.completions.create(model="any", messages=messages, stream=True) as stream:
-            text = "".join(part.choices[0].delta.content or "" for part in stream if part.choices)
+    with openai_client(simulated_provider) as client:
+
+        def stream() -> openai.Stream[ChatCompletionChunk]:
+            return client.chat.completions.create(
+                model="any", messages=[{"role": "user", "content": "?"}], stream=True
+            )
+
+        with stream() as parts:
+            text = "".join(part.choices[0].delta.content or "" for part in parts if part.choices)
         assert text == "one two three"
-        with client.chat.completions.create(model="any", messages=messages, stream=True) as stream:
-            next(iter(stream))
+        with stream() as parts:
+            next(iter(parts))
     simulated_provider.wait_settled()
     assert simulated_provider.ledger.count("fault:stall") == 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -72,7 +73,7 @@ def test_errors_arrive_as_they_are(where, simulated_provider):
         simulated_provider.script([FaultKind.CUT])
         with client.stream("poem") as stream, pytest.raises(trillium.RemoteProtocolError):
             stream.read()
-        outcomes = []
+        outcomes: list[bool] = []
         with client.batch(source()) as batch, pytest.raises(LookupError) as caught:
             outcomes.extend(outcome.success for outcome in batch)
         assert caught.value is error
@@ -135,7 +136,7 @@ def test_context_variables_flow_with_the_call(where):
 def interrupt_when_in_flight(arrivals) -> threading.Thread:
     def wait_and_interrupt():
         arrivals.wait()
-        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=wait_and_interrupt)
     thread.start()

@@ -1,0 +1,206 @@
+"""`OpenTelemetryObserver`, read back from the SDK's own exporters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import attrs
+import pytest
+import trio
+from opentelemetry import trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+import trillium
+from trillium import aio
+from trillium.otel import OpenTelemetryObserver
+from trillium.simulator import FaultKind, Scripted, ScriptedToolCall, open_simulator
+
+
+@attrs.define
+class Collected:
+    """Providers of the SDK, and what came to them."""
+
+    spans_to: InMemorySpanExporter = attrs.field(factory=InMemorySpanExporter)
+    reader: InMemoryMetricReader = attrs.field(factory=InMemoryMetricReader)
+    tracer_provider: TracerProvider = attrs.field(factory=TracerProvider)
+    meter_provider: MeterProvider = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.spans_to))
+        self.meter_provider = MeterProvider([self.reader])
+
+    def observer(self, **options: bool) -> OpenTelemetryObserver:
+        return OpenTelemetryObserver(
+            tracer_provider=self.tracer_provider, meter_provider=self.meter_provider, **options
+        )
+
+    def spans(self) -> list[ReadableSpan]:
+        return list(self.spans_to.get_finished_spans())
+
+    def metrics(self) -> dict[str, list[Any]]:
+        data = self.reader.get_metrics_data()
+        assert data is not None
+        return {
+            metric.name: list(metric.data.data_points)
+            for resource in data.resource_metrics
+            for scope in resource.scope_metrics
+            for metric in scope.metrics
+        }
+
+
+@pytest.fixture
+def collected():
+    collected = Collected()
+    yield collected
+    collected.meter_provider.shutdown()
+    collected.tracer_provider.shutdown()
+
+
+def run_simulated(use: Callable[..., Awaitable[None]], observer: trillium.Observer) -> None:
+    async def main() -> None:
+        async with open_simulator() as provider:
+            async with trillium.open_client(
+                "any", base_url=provider.base_url, key=provider.key, observer=observer
+            ) as client:
+                await use(client, provider)
+
+    trio.run(main)
+
+
+def test_a_call_is_one_span_with_its_retries(collected) -> None:
+    async def use(client, provider) -> None:
+        provider.script([FaultKind.RESET, "Because of the air."])
+        request = trillium.Request("Why?", temperature=0.5, max_tokens=30, stop="END", seed=3)
+        await client.complete(request)
+
+    run_simulated(use, collected.observer())
+    [span] = collected.spans()
+    assert span.name == "chat any"
+    assert span.kind is trace.SpanKind.CLIENT
+    assert span.status.status_code is trace.StatusCode.UNSET
+    told = dict(span.attributes)
+    assert told["gen_ai.operation.name"] == "chat"
+    assert told["gen_ai.provider.name"].startswith("127.0.0.1:")
+    assert told["server.address"] == "127.0.0.1"
+    assert told["gen_ai.request.temperature"] == 0.5
+    assert told["gen_ai.request.max_tokens"] == 30
+    assert told["gen_ai.request.seed"] == 3
+    assert told["gen_ai.request.stop_sequences"] == ("END",)
+    assert told["gen_ai.usage.output_tokens"] > 0
+    assert told["gen_ai.response.finish_reasons"] == ("stop",)
+    assert told["trillium.attempts"] == 2
+    assert told["trillium.faults"] == ("connection_failed",)
+    assert span.end_time > span.start_time
+    metrics = collected.metrics()
+    assert metrics["gen_ai.client.operation.duration"][0].count == 1
+    kinds = {
+        point.attributes["gen_ai.token.type"] for point in metrics["gen_ai.client.token.usage"]
+    }
+    assert kinds == {"input", "output"}
+    assert metrics["trillium.client.retries"][0].value == 1
+
+
+def test_content_is_recorded_only_if_asked_for(collected) -> None:
+    call = ScriptedToolCall("look", {"where": "up"})
+
+    async def use(client, provider) -> None:
+        provider.script([Scripted(text="It is blue.", tool_calls=[call])])
+        image = trillium.ImagePart(url="https://images.example/sky.png")
+        await client.complete(
+            trillium.Request(
+                [
+                    trillium.system("Be brief."),
+                    trillium.user(["See this:", image]),
+                ]
+            )
+        )
+
+    run_simulated(use, collected.observer())
+    run_simulated(use, collected.observer(record_content=True))
+    without, with_content = collected.spans()
+    assert not any("messages" in name or "instructions" in name for name in without.attributes)
+    told = with_content.attributes
+    assert json.loads(told["gen_ai.system_instructions"]) == [
+        {"type": "text", "content": "Be brief."}
+    ]
+    [asked] = json.loads(told["gen_ai.input.messages"])
+    assert [part["type"] for part in asked["parts"]] == ["text", "uri"]
+    [answered] = json.loads(told["gen_ai.output.messages"])
+    assert answered["finish_reason"] == "tool_calls"
+    assert [part["type"] for part in answered["parts"]] == ["text", "tool_call"]
+
+
+def test_a_failure_is_an_error_with_its_type(collected) -> None:
+    async def use(client, provider) -> None:
+        provider.script([Scripted(status=400, text="no such thing")])
+        with pytest.raises(trillium.StatusError):
+            await client.complete("?")
+
+    run_simulated(use, collected.observer())
+    [span] = collected.spans()
+    assert span.status.status_code is trace.StatusCode.ERROR
+    assert span.attributes["http.response.status_code"] == 400
+    assert span.attributes["error.type"]
+    [point] = collected.metrics()["gen_ai.client.operation.duration"]
+    assert point.attributes["error.type"] == span.attributes["error.type"]
+
+
+def test_a_stream_tells_when_its_first_chunk_came(collected) -> None:
+    async def use(client, provider) -> None:
+        async with client.stream("?") as stream:
+            await stream.read()
+
+    run_simulated(use, collected.observer())
+    [span] = collected.spans()
+    assert span.attributes["gen_ai.request.stream"] is True
+    assert span.attributes["gen_ai.response.time_to_first_chunk"] > 0
+    assert "gen_ai.client.operation.time_to_first_chunk" in collected.metrics()
+
+
+def test_what_was_never_sent_is_no_operation(collected) -> None:
+    async def use(client, provider) -> None:
+        async with client.batch(["one", "two"]) as batch:
+            batch.drain()
+            async for outcome in batch:
+                assert outcome.error.kind is trillium.ErrorKind.NOT_SENT
+
+    run_simulated(use, collected.observer())
+    assert collected.spans() == []
+
+
+def test_spans_are_below_the_one_they_were_asked_in(collected) -> None:
+    tracer = collected.tracer_provider.get_tracer("test")
+
+    async def use(client, provider) -> None:
+        async def ask(name: str) -> None:
+            with tracer.start_as_current_span(name):
+                await client.complete_all([name] * 20, concurrency=2)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(4):
+                nursery.start_soon(ask, f"{number}")
+
+    run_simulated(use, collected.observer())
+    spans = collected.spans()
+    above = {span.context.span_id: span.name for span in spans if span.parent is None}
+    below = [above[span.parent.span_id] for span in spans if span.parent is not None]
+    assert sorted(below) == sorted(f"{number}" for number in range(4) for _ in range(20))
+
+
+def test_spans_find_their_way_through_a_door(collected, where, run) -> None:
+    tracer = collected.tracer_provider.get_tracer("test")
+
+    async def main() -> None:
+        async with aio.open_client(**where, observer=collected.observer()) as client:
+            with tracer.start_as_current_span("outer"):
+                await client.complete("?")
+
+    run(main())
+    inner, outer = collected.spans()
+    assert inner.parent.span_id == outer.context.span_id

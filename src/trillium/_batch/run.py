@@ -31,6 +31,7 @@ from typing import Final, Self, final
 import trio
 
 from trillium._batch.bounds import bounds_of
+from trillium._batch.feeder import MIN_READ_AT_ONCE, Feeder, Window
 from trillium._batch.options import BatchOptions
 from trillium._batch.order import Completed, InOrder
 from trillium._batch.placed import Placed
@@ -61,12 +62,6 @@ also where a quick server answers all of them before feeder and consumer have ha
 MIN_WINDOW: Final = 16
 MIN_WINDOW_RECORDED: Final = 128
 """Outcomes have a place while their group is written."""
-SOURCE_GRACE_S: Final = 1.0
-"""How long a stopped batch waits for an async source to give its next request. A source that
-takes longer may never give one; what it holds is then left, without outcomes."""
-MIN_READ_AT_ONCE: Final = 64
-"""A source that never waits must not keep others from running for long; but neither must its
-feeder have fewer turns than the workers that it feeds."""
 
 
 @final
@@ -85,16 +80,20 @@ class Batch:
         route_of: Callable[[Request], Route],
         options: BatchOptions,
     ) -> None:
-        self._source = source
         self._route_of = route_of
         self._options = options
         limit = options.concurrency
         self._bounds = bounds_of(limit)
         self._record = options.record
         least = MIN_WINDOW if self._record is None else MIN_WINDOW_RECORDED
-        self._window = max(least, WINDOW_PER_WORKER * options.expected_concurrency)
-        self._read_at_once = max(MIN_READ_AT_ONCE, options.expected_concurrency)
-        self._worthwhile = max(1, self._window // 8)
+        self._window = Window(max(least, WINDOW_PER_WORKER * options.expected_concurrency))
+        self._feeder = Feeder(
+            source,
+            self._take,
+            self._window,
+            read_at_once=max(MIN_READ_AT_ONCE, options.expected_concurrency),
+            may_read=self._may_read,
+        )
         self._deadline = math.inf
         self._terms = DeadlineTerms(timeouts=options.timeouts)
         self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
@@ -106,15 +105,10 @@ class Batch:
         self._admitted: deque[Entry] = deque()
         self._ready: Completed | InOrder = InOrder() if options.ordered else Completed()
         self._tally = Tally()
-        self._places = 0
         self._reusable_workers = 0
-        self._fed = False
         self._doom = Doom()
         self._stop: Stop | None = None
-        self._source_error: Exception | None = None
 
-        self._reading: trio.CancelScope | None = None
-        self._feeder = Waiter()
         self._consumer = Waiter()
 
     async def __aenter__(self) -> Self:
@@ -162,7 +156,7 @@ class Batch:
         finally:
             if record is not None:
                 await record.aclose(
-                    finished=error is None and self._fed and not self._places,
+                    finished=error is None and self._feeder.done and not self._window.taken,
                     settled=not self._tally.working,
                 )
         if record is not None and record.error is not None and error is None:
@@ -184,14 +178,14 @@ class Batch:
             raise UsageError("two tasks iterate over one batch: let one of them hand outcomes on")
         await trio.lowlevel.checkpoint_if_cancelled()
         while (outcome := self._ready.pop()) is None:
-            if self._fed and not self._places:
+            if self._feeder.done and not self._window.taken:
                 self._raise_source_error()
                 raise StopAsyncIteration
             if self._record is not None and self._record.error is not None:
                 self._raise_record_error(self._record)
             await self._consumer.wait()
-        self._places -= 1
-        self._wake_feeder()
+        self._window.taken -= 1
+        self._feeder.wake()
         return outcome
 
     @property
@@ -237,8 +231,8 @@ class Batch:
         """
         if concurrency is not None:
             wanted = WINDOW_PER_WORKER * self._bounds.set_concurrency(concurrency)
-            self._window = max(self._window, wanted)
-            self._wake_feeder()
+            self._window.size = max(self._window.size, wanted)
+            self._feeder.wake()
         if limits is not None:
             self._bounds.set_limits(limits)
 
@@ -251,67 +245,18 @@ class Batch:
         """What its outcomes cost so far: in all, and by endpoint and model."""
         return self._tally.costs.cost()
 
-    # The feeder: from the source into the queues.
+    # From the source into the queues.
 
-    async def _feed(self) -> None:  # noqa: ASYNC910  # it checkpoints as it reads
-        try:
-            if isinstance(self._source, AsyncIterable):
-                await self._feed_from_async(self._source)
-            else:
-                await self._feed_from(self._source)
-        except Exception as error:  # noqa: BLE001  # the consumer raises it, after what is in flight
-            self._source_error = error
+    async def _feed(self) -> None:  # noqa: ASYNC910  # the feeder checkpoints as it reads
+        await self._feeder.run()
+        if self._feeder.error is not None:
             for queue in self._queues.values():
                 self._fail(queue.empty(), "the source of requests raised an error")
-        self._fed = True
         self._consumer.wake()
 
-    async def _feed_from(  # noqa: ASYNC910  # a short source costs no turn
-        self, source: Iterable[str | Message | Request]
-    ) -> None:
-        requests = iter(source)
-        try:
-            for count, request in enumerate(requests, start=1):
-                self._take(request)
-                if count % self._read_at_once == 0:
-                    await trio.lowlevel.checkpoint()
-                await self._wait_for_place()
-        finally:
-            close = getattr(requests, "close", None)
-            if close is not None:
-                close()
-
-    async def _feed_from_async(self, source: AsyncIterable[str | Message | Request]) -> None:
-        requests = aiter(source)
-        try:
-            while True:
-                deadline = math.inf if self._stop is None else trio.current_time() + SOURCE_GRACE_S
-                # Whether a source waits is its own matter.
-                with trio.CancelScope(deadline=deadline) as self._reading:  # noqa: ASYNC912
-                    try:
-                        request = await anext(requests)
-                    except StopAsyncIteration:
-                        return  # noqa: ASYNC910
-                if self._reading.cancelled_caught:
-                    return  # noqa: ASYNC910
-                self._reading = None
-                self._take(request)
-                await self._wait_for_place()
-        finally:
-            self._reading = None
-            close = getattr(requests, "aclose", None)
-            if close is not None:
-                with trio.move_on_after(SOURCE_GRACE_S, shield=True):
-                    await close()
-
-    async def _wait_for_place(self) -> None:  # noqa: ASYNC910  # for each request of a source
-        while self._is_full():
-            await self._feeder.wait()
-
-    def _is_full(self) -> bool:
-        if self._stop is not None and self._tally.working:
-            return True  # what is in flight comes out before what was never sent
-        return self._places - min(self._tally.backing_off, self._window) >= self._window
+    def _may_read(self) -> bool:
+        # What is in flight comes out before what was never sent.
+        return self._stop is None or not self._tally.working
 
     def _take(self, prompt: str | Message | Request) -> None:
         index = self._tally.read
@@ -323,7 +268,7 @@ class Batch:
                 f"request {index} of the source is a {kind}: give text or a Request"
             )
         self._tally.read += 1
-        self._places += 1
+        self._window.taken += 1
         request = as_request(prompt)
         try:
             # Looked up once for all those that name no model.
@@ -339,7 +284,7 @@ class Batch:
             try:
                 restored = self._record.restore(index, request, route)
             except TrilliumError:
-                self._places -= 1
+                self._window.taken -= 1
                 raise
             if restored is not None:
                 self._tally.count(restored)
@@ -372,7 +317,7 @@ class Batch:
             self._reusable_workers -= 1
         else:
             assert self._nursery is not None
-            # Whoever lets a ticket go starts it: the context to work in is the batch's all the same.
+            # Whoever lets a ticket go starts it, yet in the context of the batch.
             self._context.run(self._nursery.start_soon, self._work)
 
     def _start_timer(self, queue: RouteQueue) -> None:
@@ -424,11 +369,13 @@ class Batch:
     def backoff_began(self) -> None:
         """Lend the place of a request that backs off to another (a call's `Seat`)."""
         self._tally.backing_off += 1
-        self._wake_feeder()
+        self._window.lent += 1
+        self._feeder.wake()
 
     def backoff_ended(self) -> None:
         """Take the place back."""
         self._tally.backing_off -= 1
+        self._window.lent -= 1
 
     # What is done.
 
@@ -443,7 +390,7 @@ class Batch:
         else:
             self._give_out(outcome)
         if self._stop is not None:
-            self._wake_feeder()
+            self._feeder.wake()
 
     def _give_out(self, outcome: Outcome) -> None:
         if self._ready.push(outcome):
@@ -457,9 +404,9 @@ class Batch:
 
     def _record_failed(self) -> None:
         """Admit nothing more: what would be answered could not be kept."""
-        self._window = -1
+        self._window.size = -1
         for queue in self._queues.values():
-            self._places -= len(queue.empty())
+            self._window.taken -= len(queue.empty())
         self._consumer.wake()
 
     def _raise_record_error(self, record: Record) -> None:
@@ -471,15 +418,9 @@ class Batch:
         for entry in entries:
             self._deliver(unsent(entry.index, entry.request, entry.route, reason))
 
-    def _wake_feeder(self) -> None:
-        """Let the feeder look for places, if there are enough of them to be worth its while."""
-        free = self._window - self._places + self._tally.backing_off
-        if free >= self._worthwhile or self._stop is not None:
-            self._feeder.wake()
-
     def _raise_source_error(self) -> None:
-        if self._source_error is not None:
-            error, self._source_error = self._source_error, None
+        if self._feeder.error is not None:
+            error, self._feeder.error = self._feeder.error, None
             raise error
 
     # Ends before the end.
@@ -498,9 +439,7 @@ class Batch:
         self._stop = stop
         for queue in self._queues.values():
             self._fail(queue.empty(), stop.message)
-        if self._reading is not None:
-            self._reading.deadline = trio.current_time() + SOURCE_GRACE_S
-        self._wake_feeder()
+        self._feeder.stop()
 
     def _verdict(self, route: Route) -> str | None:
         fault = self._doom.verdict(route.station.endpoint.name, route.model)

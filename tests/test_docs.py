@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import inspect
 import os
 import re
@@ -32,7 +33,11 @@ PAGES: Final = [
         if not {"changelog.d", "benchmarks"} & set(path.parts)
     ),
 ]
-EXAMPLES: Final = sorted(ROOT.glob("examples/*.py"))
+SERVERS: Final = {"fastapi_stream.py"}
+"""Examples that serve until they are stopped; they have tests of their own."""
+EXAMPLES: Final = sorted(p for p in ROOT.glob("examples/*.py") if p.name not in SERVERS)
+NOTEBOOKS: Final = ROOT / "docs/how-to/notebooks.md"
+TESTING: Final = ROOT / "docs/how-to/testing.md"
 BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK: Final = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 REAL: Final = [name for name in PROVIDERS if name != SIM]
@@ -109,11 +114,39 @@ def run_python(block: Block, namespace: dict[str, Any]) -> None:
     trio.run(main)
 
 
+async def run_cells(page: Path, namespace: dict[str, Any]) -> None:
+    """Run all blocks of a page in one loop, as the kernel of a notebook does."""
+    for block in blocks(page, "python"):
+        cell = eval(compiled(block, simulated(block.text)), namespace)
+        if cell is not None:
+            await cell
+
+
+@pytest.mark.slow
+def test_the_tests_of_the_page_on_tests_pass(tmp_path: Path) -> None:
+    first, second, _settings = (block.text for block in blocks(TESTING, "python"))
+    (tmp_path / "test_page.py").write_text(first + second)
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntrio_mode = true\n")
+    plugins = ["-p", "trillium.pytest_plugin", "-p", "no:llmock"]
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", *plugins],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert "4 passed" in run.stdout, run.stdout + run.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize("page", pages_with("python"), ids=name_of)
 def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path) -> None:
     namespace: dict[str, Any] = {"__name__": "__main__"}
+    if page == NOTEBOOKS:
+        asyncio.run(run_cells(page, namespace))
+        return
     for block in blocks(page, "python"):
         run_python(block, namespace)
 

@@ -42,12 +42,7 @@ def _trio_fixture(function: FixtureT) -> FixtureT:
     return made
 
 
-__all__ = [
-    "ThreadedProvider",
-    "simulated_provider",
-    "simulator_settings",
-    "trio_simulated_provider",
-]
+__all__ = ["ThreadedProvider"]
 
 SETTLE_S = 5.0
 """A client that went away is noticed within milliseconds; a busy machine may take longer."""

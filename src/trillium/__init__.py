@@ -16,6 +16,9 @@ if typing.TYPE_CHECKING:
     from trillium._batch.statistics import BatchStatistics, Stop, StopCause
     from trillium._call.stream import CompletionStream
     from trillium._call.verify import Verification
+    from trillium._money.amounts import usd
+    from trillium._money.budget import Budget
+    from trillium._money.cost import BatchCost, Cost
     from trillium._policy.quota import Quota
     from trillium._policy.retry_policy import RetryPolicy
     from trillium._transport.for_httpx import httpx_transport
@@ -71,6 +74,7 @@ if typing.TYPE_CHECKING:
         user,
     )
     from trillium.observers import Observer, Observers
+    from trillium.prices import Prices, load_prices
     from trillium.providers import model
     from trillium.timeouts import Timeouts
 
@@ -78,7 +82,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Batch",
+    "BatchCost",
     "BatchStatistics",
+    "Budget",
     "ChargeRule",
     "Chunk",
     "Client",
@@ -86,6 +92,7 @@ __all__ = [
     "Completion",
     "CompletionStream",
     "ConnectionBrokenError",
+    "Cost",
     "Counted",
     "DeadlineError",
     "Durability",
@@ -113,6 +120,7 @@ __all__ = [
     "Outcome",
     "OutputError",
     "Part",
+    "Prices",
     "Prompt",
     "Quota",
     "RateLimitedError",
@@ -141,10 +149,12 @@ __all__ = [
     "assistant",
     "dialects",
     "httpx_transport",
+    "load_prices",
     "model",
     "open_client",
     "system",
     "tool",
+    "usd",
     "user",
 ]
 
@@ -156,6 +166,9 @@ _HOMES: typing.Final = {
         "_batch.statistics": "BatchStatistics Stop StopCause",
         "_call.stream": "CompletionStream",
         "_call.verify": "Verification",
+        "_money.amounts": "usd",
+        "_money.budget": "Budget",
+        "_money.cost": "BatchCost Cost",
         "_policy.quota": "Quota",
         "_policy.retry_policy": "RetryPolicy",
         "_transport.for_httpx": "httpx_transport",
@@ -175,6 +188,7 @@ _HOMES: typing.Final = {
             "Request TextPart Tool ToolCall assistant system tool user"
         ),
         "observers": "Observer Observers",
+        "prices": "Prices load_prices",
         "providers": "model",
         "timeouts": "Timeouts",
     }.items()

@@ -7,6 +7,7 @@ import os
 import ssl
 from collections.abc import AsyncIterable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
+from decimal import Decimal
 from types import TracebackType
 from typing import Final, Self, TypeVar, final
 
@@ -17,12 +18,14 @@ from trillium._batch.options import BatchOptions
 from trillium._batch.record import Record
 from trillium._batch.run import Batch
 from trillium._batch.sidecar import Identity
+from trillium._call.account import open_purse
 from trillium._call.call import Call
 from trillium._call.nurseries import open_private_nursery
 from trillium._call.route import Route
 from trillium._call.routes import Routes
 from trillium._call.stream import CompletionStream
 from trillium._call.verify import Verification, verify
+from trillium._money.budget import Budget, Purse, as_budget
 from trillium._policy.deadlines import DeadlineTerms
 from trillium._policy.quota import Quota
 from trillium._policy.retry_policy import RetryPolicy
@@ -63,6 +66,7 @@ def open_client(
     ssl_context: ssl.SSLContext | None = None,
     observer: Observer | None = None,
     prices: Prices | None = None,
+    budget: Budget | Decimal | None = None,
     limits: Limits | Quota | None = None,
     seed: int = 0,
 ) -> Client:
@@ -88,6 +92,7 @@ def open_client(
         limits: What the endpoint permits per time, as far as you know; what its headers tell, or
             its refusals show, is learnt besides. A `Quota` that several clients are given holds
             for all of them together.
+        budget: What may be spent on all that this client sends: `usd(5)`, or a `Budget`.
         seed: Of the dice that spread the waits between attempts.
 
     Raises:
@@ -112,6 +117,7 @@ def open_client(
         ssl_context=ssl_context,
         observer=observer,
         prices=prices or Prices(),
+        budget=as_budget(budget),
         quota=limits if isinstance(limits, Quota) else Quota(limits),
         seed=seed,
     )
@@ -148,6 +154,7 @@ class Client:
         ssl_context: ssl.SSLContext | None,
         observer: Observer | None,
         prices: Prices,
+        budget: Budget | None,
         quota: Quota,
         seed: int,
     ) -> None:
@@ -166,6 +173,8 @@ class Client:
         self._given_transport = transport
         self._ssl_context = ssl_context
         self._observer = observer
+        self._budget = budget
+        self._purse = None if budget is None else Purse((budget,))
         self._state = "new"
         self._block: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._nursery: trio.Nursery | None = None
@@ -275,6 +284,7 @@ class Client:
         timeouts: Timeouts | None = None,
         deadline_s: float | None = None,
         observer: Observer | None = None,
+        budget: Budget | Decimal | None = None,
         journal: str | os.PathLike[str] | JournalOptions | Record | None = None,
     ) -> Batch:
         """Return a batch over `requests`, an async context manager and iterator of outcomes.
@@ -289,6 +299,7 @@ class Client:
                 when it is first sent.
             deadline_s: Seconds from entering the block until it stops.
             observer: In the place of the client's.
+            budget: What may be spent on it, within the client's own: `usd(5)`, or a `Budget`.
             journal: A file that each outcome is written to before it is given out. The same
                 requests with the same journal go on where an earlier run ended: what that has
                 answered is given out as it was, marked `restored`, and its failures are asked
@@ -297,7 +308,7 @@ class Client:
                 the disk is full.
 
         Raises:
-            InvalidRequestError: A bound that is none.
+            InvalidRequestError: A bound that is none, or a budget without a price.
             ClientClosedError: The client is not open.
         """
         self._check_open()
@@ -322,6 +333,7 @@ class Client:
                 timeouts=timeouts or self._timeouts,
                 deadline_s=deadline_s,
                 observer=observer or self._observer,
+                purse=open_purse(as_budget(budget), self._budget, self._routes, model),
                 record=None if journal is None else self._record(journal, model),
             ),
         )
@@ -441,13 +453,14 @@ class Client:
             ticket=route.ticket(route, request),
             terms=self._terms if timeouts is None else DeadlineTerms(timeouts=timeouts),
             observer=self._observer,
+            purse=self._purse,
         )
 
     async def _run(self, call: Call) -> Outcome:
         try:
             outcome = await call.run_in_turn()
         finally:
-            self._routes.gate.release(call.ticket)
+            call.let_go()
         if self._observer is not None:
             self._observer.outcome(outcome, request=call.request)
         return outcome

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import random
 from decimal import Decimal
 
@@ -78,6 +79,51 @@ def simulate(dice: random.Random) -> None:
         assert not todo
     else:
         assert budget.limit_usd - budget.spent_usd < refused.worst
+
+
+def time_of(count: int | None, budget: Budget, *, share: float) -> tuple[int, float]:
+    """Send 50 at a time until all are done, or the budget is; return how many, and how long."""
+    dice = random.Random(7)
+    purse = Purse((budget,))
+    flying: list[tuple[float, int, Claim]] = []
+    waiting: Claim | None = None
+    now, sent, state = 0.0, 0, IDLE
+    while True:
+        while len(flying) < 50 and waiting is None and state is not REFUSED and sent != count:
+            claim = Claim(sent, Decimal(1))
+            state = purse.request(claim)
+            if state is HELD:
+                purse.send(claim)
+                heapq.heappush(flying, (now + dice.uniform(0.5, 1.5), sent, claim))
+                sent += 1
+            elif state is WAITING:
+                waiting = claim
+        if not flying:
+            return sent, now
+        now, _, claim = heapq.heappop(flying)
+        purse.settle(claim, Decimal(str(round(dice.uniform(0, 2 * share), 4))))
+        if waiting is not None and purse.ready() is waiting:
+            state = waiting.state
+            if state is HELD:
+                purse.send(waiting)
+                heapq.heappush(flying, (now + dice.uniform(0.5, 1.5), sent, waiting))
+                sent += 1
+            waiting = None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
+def test_a_budget_of_1000_worst_cases_costs_at_most_a_fifth_more_time(
+    share: float, *, soft: bool
+) -> None:
+    budget = Budget(usd(1_000), soft=soft)
+    done, bounded_s = time_of(None, budget, share=share)
+    same, free_s = time_of(done, Budget(usd(10**9)), share=share)
+    assert same == done
+    assert bounded_s <= 1.2 * free_s
+    assert budget.spent_usd > 999
+    assert soft or budget.spent_usd <= 1_000
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from typing import final
 import attrs
 
 from trillium._batch.record import Record
+from trillium._money.budget import Purse
 from trillium.observers import Observer
 from trillium.timeouts import Timeouts
 
@@ -26,5 +27,7 @@ class BatchOptions:
     deadline_s: float | None
     """Seconds from entering the block."""
     observer: Observer | None
+    purse: Purse | None = None
+    """The budgets that each attempt is paid from."""
     record: Record | None = None
     """The journal that each outcome is written to before it is given out."""

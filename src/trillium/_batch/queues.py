@@ -10,7 +10,9 @@ from typing import final
 import attrs
 import trio
 
+from trillium._call.account import Account
 from trillium._call.route import Route
+from trillium._money.budget import HELD, REFUSED, Purse
 from trillium._policy.admission import Ticket
 from trillium.messages import Request
 
@@ -24,6 +26,8 @@ class Entry:
     request: Request
     route: Route
     ticket: Ticket
+    account: Account | None = None
+    """Its money, where there is a budget: had before the ticket is asked for."""
 
 
 @final
@@ -36,6 +40,8 @@ class RouteQueue:
     """Told of each request that has been admitted: it holds its ticket."""
     start_timer: Callable[[RouteQueue], None]
     """Told once, if ever the head has to wait for quota: runs `keep_time` for as long as needed."""
+    out_of_money: Callable[[Purse], None]
+    """Told if the budget will never have the money for the head."""
     entries: deque[Entry] = attrs.field(factory=deque, init=False)
     _due_at: float = attrs.field(default=math.inf, init=False)
     _timer: trio.CancelScope | None = attrs.field(default=None, init=False)
@@ -48,11 +54,18 @@ class RouteQueue:
             self._ask()
 
     def empty(self) -> list[Entry]:
-        """Take all requests out, for good, and return them."""
+        """Take all requests out, for good, and return them.
+
+        Whoever calls this wakes the purse, once all queues are empty that are to be.
+        """
         entries = list(self.entries)
         self.entries.clear()
         if entries:
-            self.route.gate.queues.withdraw(entries[0].ticket)
+            head = entries[0]
+            if head.account is None or head.account.claim.state is HELD:
+                self.route.gate.queues.withdraw(head.ticket)
+            if head.account is not None:
+                head.account.let_go()
         return entries
 
     async def keep_time(self) -> None:
@@ -76,11 +89,32 @@ class RouteQueue:
         """Ask for the head, and for the next as long as they are let go at once."""
         gate = self.route.gate
         while self.entries:
-            ticket = self.entries[0].ticket
+            head = self.entries[0]
+            if head.account is not None and not self._is_funded(head.account):
+                return
+            ticket = head.ticket
             ticket.granted, ticket.due = self._granted, self._due
             if not gate.request(ticket):
                 return
             self.start(self.entries.popleft())
+
+    def _is_funded(self, account: Account) -> bool:
+        claim = account.claim
+        if claim.state is HELD:
+            return True
+        claim.granted = self._funded
+        state = account.purse.request(claim)
+        if state is REFUSED:
+            self.out_of_money(account.purse)
+        return state is HELD
+
+    def _funded(self) -> None:
+        account = self.entries[0].account
+        assert account is not None
+        if account.claim.state is HELD:
+            self._ask()
+        else:
+            self.out_of_money(account.purse)
 
     def _granted(self) -> None:
         self.start(self.entries.popleft())

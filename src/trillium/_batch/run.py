@@ -40,9 +40,11 @@ from trillium._batch.record import Record
 from trillium._batch.statistics import BatchStatistics, Stop, StopCause, Tally
 from trillium._batch.unsent import unsent
 from trillium._batch.waiter import Waiter
+from trillium._call.account import open_account
 from trillium._call.call import Call
 from trillium._call.nurseries import open_private_nursery
 from trillium._call.route import Route
+from trillium._money.budget import Purse
 from trillium._money.cost import BatchCost
 from trillium._policy.deadlines import DeadlineTerms
 from trillium._policy.doom import Doom
@@ -104,6 +106,7 @@ class Batch:
         self._queues: dict[Route, RouteQueue] = {}
         self._admitted: deque[Entry] = deque()
         self._ready: Completed | InOrder = InOrder() if options.ordered else Completed()
+        self._append = RouteQueue.append if options.purse is None else self._append_paid
         self._tally = Tally()
         self._reusable_workers = 0
         self._doom = Doom()
@@ -146,8 +149,7 @@ class Batch:
     ) -> bool | None:
         assert self._manager is not None
         assert self._nursery is not None
-        for queue in self._queues.values():
-            queue.empty()
+        self._empty_queues()
         self._nursery.cancel_scope.cancel()
         record = self._record
         try:
@@ -250,8 +252,7 @@ class Batch:
     async def _feed(self) -> None:  # noqa: ASYNC910  # the feeder checkpoints as it reads
         await self._feeder.run()
         if self._feeder.error is not None:
-            for queue in self._queues.values():
-                self._fail(queue.empty(), "the source of requests raised an error")
+            self._fail(self._empty_queues(), "the source of requests raised an error")
         self._consumer.wake()
 
     def _may_read(self) -> bool:
@@ -292,7 +293,9 @@ class Batch:
                 return
         queue = self._queues.get(route)
         if queue is None:
-            queue = self._queues[route] = RouteQueue(route, self._start, self._start_timer)
+            queue = self._queues[route] = RouteQueue(
+                route, self._start, self._start_timer, self._out_of_money
+            )
             self._bounds.add(route)
         reason = self._stop.message if self._stop is not None else self._verdict(route)
         if reason is not None:
@@ -303,7 +306,19 @@ class Batch:
             self._deliver(unsent(index, request, route, why, ErrorKind.INVALID_REQUEST))
             return
         ticket = route.ticket((self, route), request, self._bounds.places)
-        queue.append(Entry(index, request, route, ticket))
+        self._append(queue, Entry(index, request, route, ticket))
+
+    def _append_paid(self, queue: RouteQueue, entry: Entry) -> None:
+        route, request, purse = entry.route, entry.request, self._options.purse
+        assert purse is not None
+        try:
+            body = route.encode(request, stream=self._terms.timeouts.needs_stream)
+            entry.account = open_account(purse, route, body, age=entry.ticket.age)
+        except InvalidRequestError as error:
+            kind = ErrorKind.INVALID_REQUEST
+            self._deliver(unsent(entry.index, request, route, str(error), kind))
+        else:
+            queue.append(entry)
 
     # The workers: from the queues to outcomes.
 
@@ -337,7 +352,7 @@ class Batch:
                     call.attempt_timed_out()
         except BaseException:
             if call is not None:
-                call.route.gate.release(call.ticket)
+                call.let_go()
             raise
 
     def _next_call(self) -> Call:
@@ -350,6 +365,7 @@ class Batch:
             self._terms,
             self._options.observer,
             self,
+            entry.account,
         )
 
     def _end(self, call: Call, outcome: Outcome) -> Call | None:
@@ -360,7 +376,7 @@ class Batch:
             self._note_failure(call.route, outcome)
         # No checkpoint here: what the ticket lets go now, this worker takes.
         self._reusable_workers = 1
-        call.route.gate.release(call.ticket)
+        call.let_go()
         if self._reusable_workers:
             self._reusable_workers = 0
             return None
@@ -405,14 +421,20 @@ class Batch:
     def _record_failed(self) -> None:
         """Admit nothing more: what would be answered could not be kept."""
         self._window.size = -1
-        for queue in self._queues.values():
-            self._window.taken -= len(queue.empty())
+        self._window.taken -= len(self._empty_queues())
         self._consumer.wake()
 
     def _raise_record_error(self, record: Record) -> None:
         """Raise why the journal cannot be written, when all that was sent has come back."""
         if not self._tally.working and record.is_idle and record.error is not None:
             raise record.error
+
+    def _empty_queues(self) -> list[Entry]:
+        """Take all that was not sent out of the queues, before others learn of its money."""
+        entries = [entry for queue in self._queues.values() for entry in queue.empty()]
+        if self._options.purse is not None:
+            self._options.purse.wake()
+        return entries
 
     def _fail(self, entries: list[Entry], reason: str) -> None:
         for entry in entries:
@@ -437,9 +459,12 @@ class Batch:
         if self._stop is not None:
             return
         self._stop = stop
-        for queue in self._queues.values():
-            self._fail(queue.empty(), stop.message)
+        self._fail(self._empty_queues(), stop.message)
         self._feeder.stop()
+
+    def _out_of_money(self, purse: Purse) -> None:
+        assert purse.refusal is not None
+        self._stop_sending(Stop(StopCause.BUDGET, purse.refusal))
 
     def _verdict(self, route: Route) -> str | None:
         fault = self._doom.verdict(route.station.endpoint.name, route.model)
@@ -449,6 +474,9 @@ class Batch:
         """End early what a fault has doomed: all of its endpoint, or of a model on it."""
         if failure.error.kind is ErrorKind.BATCH_DEADLINE:
             self._stop_at_deadline()  # of the tasks that it wakes, the one for it may be the last
+        purse = self._options.purse
+        if purse is not None and purse.refusal is not None:
+            self._out_of_money(purse)  # it was the next attempt that the budget did not hold
         if not failure.faults:
             return
         news = self._doom.record(
@@ -460,3 +488,5 @@ class Batch:
             reason = self._verdict(other)
             if reason is not None:
                 self._fail(queue.empty(), reason)
+        if self._options.purse is not None:
+            self._options.purse.wake()

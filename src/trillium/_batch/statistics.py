@@ -17,6 +17,8 @@ class StopCause(enum.StrEnum):
 
     DEADLINE = "deadline"
     """Its `deadline_s` passed."""
+    BUDGET = "budget"
+    """What was left of its budget did not hold the next request's worst case."""
     DRAINED = "drained"
     """`drain` was called."""
     DOOMED = "doomed"

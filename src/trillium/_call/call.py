@@ -13,10 +13,12 @@ from typing import Protocol, assert_never, final
 import attrs
 import trio
 
+from trillium._call.account import Account, open_account
 from trillium._call.attempt import Attempt
 from trillium._call.charges import settle, why_too_late
 from trillium._call.route import Route
 from trillium._money.amounts import EXACT, ZERO
+from trillium._money.budget import Purse
 from trillium._policy.admission import Ticket
 from trillium._policy.deadlines import Deadlines, DeadlineTerms
 from trillium._policy.retry import (
@@ -77,6 +79,10 @@ class Call:
     observer: Observer | None
     seat: Seat | None = None
     """The batch's; None for a single call, whose clock runs while it waits for its turn."""
+    account: Account | None = None
+    """Its money, where there is a budget; closed by whoever passes the ticket on."""
+    purse: Purse | None = None
+    """In the place of an account: what a single call opens one with."""
     _body: bytes = attrs.field(default=b"", init=False, repr=False)
     _decision: Decision | None = attrs.field(default=None, init=False)
     """What is to be done next; None before the first."""
@@ -155,6 +161,12 @@ class Call:
         assert isinstance(decision, GiveUp), "what was given out is not made again"
         return self._failure(decision)
 
+    def let_go(self) -> None:
+        """Pass the turn on, and give back what is still held of a budget."""
+        if self.account is not None:
+            self.account.close()
+        self.route.gate.release(self.ticket)
+
     async def aclose(self) -> None:  # noqa: ASYNC910  # closing waits for nobody
         """End the stream; one that is not at its end loses its connection."""
         if self._attempt is not None:
@@ -163,6 +175,9 @@ class Call:
     async def _drive_in_turn(self, *, stream: bool, one: OneAttempt) -> Answer | Chunk | Failure:
         try:
             self._body = self.route.encode(self.request, stream=stream)
+            if self.purse is not None:
+                age = self.ticket.age
+                self.account = open_account(self.purse, self.route, self._body, age=age)
         except InvalidRequestError as error:
             await trio.lowlevel.checkpoint()
             return self._unsendable(error)
@@ -212,6 +227,8 @@ class Call:
 
     def _start_attempt(self) -> Attempt:
         self.ticket.sent = True
+        if self.account is not None:
+            self.account.purse.send(self.account.claim)
         started_at = self._retry.started_at
         assert started_at is not None
         # The first attempt starts with the call: no second look at the clock.
@@ -239,6 +256,9 @@ class Call:
         number = self._retry.attempts
         if self.ticket.meter is not None:
             settle(self.ticket, attempt, found, sent_at=self._attempt_at)
+        if self.account is not None:
+            cost = self.route.cost(found) if isinstance(found, Answer) else None
+            self.account.settle(found, cost=cost, abandoned=attempt.abandoned)
         if isinstance(found, Answer):
             if self.observer is not None:
                 self.observer.attempt_ended(index=self.index, attempt=number, fault=None)
@@ -294,14 +314,29 @@ class Call:
             await trio.lowlevel.checkpoint()
             fault = Fault(kind=ErrorKind.REQUEST_TIMEOUT, message=why)
             return self._retry.advance(Stopped(fault, "nothing was sent for it any more"), now)
+        account, is_funded = self.account, True
         with trio.CancelScope(deadline=deadline) as scope:
-            await self.route.gate.wait_held(self.ticket)
+            if account is not None:
+                is_funded = await account.wait_held()
+            if is_funded:
+                await self.route.gate.wait_held(self.ticket)
         then, now = now, trio.current_time()
         if scope.cancelled_caught:
+            if account is not None:
+                account.close()
             return self._out_of_time(now)
+        if not is_funded:
+            return self._out_of_money(now)
         if not single:
             self._deadlines.hold(now - then)
         return self._retry.advance(STARTED, now)
+
+    def _out_of_money(self, now: float) -> Decision:
+        assert self.account is not None
+        why = self.account.purse.refusal or ""
+        faults = self._retry.faults
+        fault = faults[-1] if faults else Fault(kind=ErrorKind.NOT_SENT, message=why)
+        return self._retry.advance(Stopped(fault, why), now)
 
     def _out_of_time(self, now: float) -> Decision:
         kind = self._deadlines.expired(now)

@@ -119,7 +119,7 @@ class CompletionStream:
             raise self._outcome.error
 
     def _release(self) -> None:
-        self._call.route.gate.release(self._call.ticket)
+        self._call.let_go()
 
 
 def _as_chunk(answer: Answer) -> Chunk | None:

@@ -256,16 +256,22 @@ class Purse:
             budget._spend(spent, worst=claim.worst)
 
     def close(self, claim: Claim) -> None:
-        """End a claim wherever it is; what was sent and not settled is spent at its worst."""
+        """End a claim wherever it is, and wake whoever can go then.
+
+        What was sent and not settled is spent at its worst.
+        """
+        if claim.state in (WAITING, HELD, SENT):
+            self.end(claim)
+            self.wake()
+
+    def end(self, claim: Claim) -> None:
+        """End a claim as `close` does; `wake` is left to the caller."""
         if claim.state is WAITING:
             self.withdraw(claim)
         elif claim.state is HELD:
             self.release(claim)
         elif claim.state is SENT:
             self.settle(claim, claim.worst)
-        else:
-            return
-        self.wake()
 
     def ready(self) -> Claim | None:
         """Return the oldest waiting claim if it is held or refused now; None if it has to wait."""

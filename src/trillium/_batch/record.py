@@ -39,8 +39,9 @@ from trillium.completions import Outcome
 from trillium.errors import InvalidRequestError, OutputError
 from trillium.messages import Request
 
-GATHER_S: Final = 0.01
-"""A group costs the event loop some 50 µs, whatever its size; nobody misses ten milliseconds."""
+GROUP_EVERY_S: Final = 0.01
+"""A group costs the event loop some 50 µs, whatever its size, so none follows another at once. The
+first outcome after a pause waits for nothing."""
 RETRY_S: Final = 1.0
 """How long after a failed write the next is tried, if no further outcome comes before."""
 GRACE_S: Final = 10.0
@@ -262,13 +263,15 @@ class Record:
             give_out: Called with each outcome when it is written.
             failed: Called after each time that something could not be written (`error`).
         """
+        next_at = trio.current_time()
         while True:
             if not self._appended and self.error is None:
                 await self._gathering.wait()
             elif not self._appended:
                 with trio.move_on_after(RETRY_S):
                     await self._gathering.wait()
-            await trio.sleep(GATHER_S)
+            await trio.sleep_until(next_at)
+            next_at = trio.current_time() + GROUP_EVERY_S
             # What the thread holds when it is abandoned is safe: `_close` waits for it.
             await trio.to_thread.run_sync(self._try_to_write, abandon_on_cancel=True)
             while self._on_disk:

@@ -283,9 +283,14 @@ def test_a_batch_opens_the_endpoints_of_its_models_on_demand() -> None:
     run_simulated(main, settings=SLOW)
 
 
-def test_an_endpoint_that_refuses_its_key_leaves_another_one_alone() -> None:
+@pytest.mark.parametrize("name", ["another", None], ids=["another name", "the same name"])
+def test_an_endpoint_that_refuses_its_key_leaves_another_one_alone(name: str | None) -> None:
+    """Two keys of one provider have the same name."""
+
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
-        locked = Model(endpoint_of(provider, "locked", key="sk-wrong"), "m")
+        locked = Model(
+            endpoint_of(provider, name or client._routes.endpoint.name, key="sk-wrong"), "m"
+        )
         requests = [
             trillium.Request(f"prompt {n}", model=locked if n % 2 else None) for n in range(100)
         ]

@@ -467,7 +467,7 @@ class Batch:
         self._stop_sending(Stop(StopCause.BUDGET, purse.refusal))
 
     def _verdict(self, route: Route) -> str | None:
-        fault = self._doom.verdict(route.station.endpoint.name, route.model)
+        fault = self._doom.verdict(route.station.endpoint, route.model)
         return None if fault is None else fault.message
 
     def _note_failure(self, route: Route, failure: Failure) -> None:
@@ -480,7 +480,7 @@ class Batch:
         if not failure.faults:
             return
         news = self._doom.record(
-            failure.faults[-1], endpoint=route.station.endpoint.name, model=route.model
+            failure.faults[-1], endpoint=route.station.endpoint, model=route.model
         )
         if not news:
             return

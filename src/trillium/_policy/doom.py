@@ -20,6 +20,7 @@ from typing import Final, final
 
 import attrs
 
+from trillium.endpoints import Endpoint
 from trillium.errors import ErrorKind, Fault
 
 DOOMS_ENDPOINT: Final[Mapping[ErrorKind, str]] = {
@@ -40,22 +41,22 @@ DOOMS_MODEL: Final[Mapping[ErrorKind, str]] = {
 class Doom:
     """The verdicts of one batch."""
 
-    _verdicts: dict[str | tuple[str, str], Fault] = attrs.field(init=False, factory=dict)
+    _verdicts: dict[Endpoint | tuple[Endpoint, str], Fault] = attrs.field(init=False, factory=dict)
     """By endpoint, and by (endpoint, model)."""
 
-    def record(self, fault: Fault, *, endpoint: str, model: str) -> bool:
+    def record(self, fault: Fault, *, endpoint: Endpoint, model: str) -> bool:
         """Take note of what ended a request.
 
         Args:
             fault: Any fault; most doom nothing.
-            endpoint: The endpoint's name, which must tell it apart within the batch.
+            endpoint: Where it was sent; two with different keys are two, whatever their name.
             model: The model's name on the wire.
 
         Returns:
             Whether the fault has doomed something that was not doomed before: those that wait
             in vain can be told now.
         """
-        key: str | tuple[str, str]
+        key: Endpoint | tuple[Endpoint, str]
         if told := DOOMS_ENDPOINT.get(fault.kind):
             key = endpoint
         elif told := DOOMS_MODEL.get(fault.kind):
@@ -65,11 +66,12 @@ class Doom:
         if key in self._verdicts:
             return False
         # One record for all the rest: there may be a million of them.
-        message = f"not sent: {told.format(endpoint=endpoint, model=model)}: {fault.message}"
+        what = told.format(endpoint=endpoint.name, model=model)
+        message = f"not sent: {what}: {fault.message}"
         self._verdicts[key] = Fault(kind=ErrorKind.NOT_SENT, message=message)
         return True
 
-    def verdict(self, endpoint: str, model: str) -> Fault | None:
+    def verdict(self, endpoint: Endpoint, model: str) -> Fault | None:
         """Return the fault of a request that need not be sent; None where it may succeed."""
         verdicts = self._verdicts
         if not verdicts:  # the hot path: one truth test per request

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
 import trillium
-from trillium import Chunk, Completion, Failure, Model, Outcome, Request
+from trillium import Chunk, Completion, Failure, Model, Outcome, Request, aio, sync
 
 
 async def calls(client: trillium.Client) -> None:
@@ -55,3 +55,23 @@ def outcomes(outcome: Outcome) -> None:
             assert_type(usage, trillium.Usage | None)
         case Failure(error=error):
             assert_type(error.kind, trillium.ErrorKind)
+
+
+async def doors() -> None:
+    async with aio.open_client("sim/demo", concurrency=3) as client:
+        assert_type(await client.complete("prompt"), Completion)
+        assert_type(await client.complete_each(["prompt"], ["a"]), dict[str, list[Outcome]])
+        async with client.stream("prompt") as stream:
+            async for chunk in stream:
+                assert_type(chunk, Chunk)
+        async with client.batch(["prompt"]) as batch:
+            async for outcome in batch:
+                assert_type(outcome, Outcome)
+            assert_type(batch.statistics(), trillium.BatchStatistics)
+    with sync.open_client("sim/demo", concurrency=3) as plain:
+        assert_type(plain.complete("prompt"), Completion)
+        assert_type(plain.complete_each(["prompt"], ["a"]), dict[str, list[Outcome]])
+        with plain.stream("prompt") as chunks:
+            assert_type(list(chunks), list[Chunk])
+        with plain.batch(["prompt"], ordered=True) as outcomes:
+            assert_type(list(outcomes), list[Outcome])

@@ -24,7 +24,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, final
 from trillium import client as native
 from trillium._batch.run import Batch as NativeBatch
 from trillium._batch.statistics import Stop
-from trillium._bridge.flow import Block, Flow, at_once
+from trillium._bridge.flow import Block, Flow, at_once, stands_for
 from trillium._bridge.job import Job
 from trillium._bridge.loop import LoopBell, LoopHost, wait_regardless
 from trillium._bridge.pipe import Pipe
@@ -134,7 +134,7 @@ class _Sources:
             return HostIterator(source, to_host=self._to_host, to_trio=self._to_trio)
         return source
 
-    async def wait_ended(self) -> None:
+    async def wait_ended(self) -> None:  # noqa: ASYNC910  # it waits where it has to
         """See to it that no task of theirs goes on."""
         for task in self._read_by_tasks:
             await task.wait_ended()
@@ -196,7 +196,7 @@ class _Reading(Generic[BlockT, ItemT]):
                 await self._interrupted()
                 raise
         try:
-            return pipe.take()
+            return pipe.take()  # noqa: ASYNC910  # it waits where it has to
         except StopIteration:
             raise StopAsyncIteration from None
 
@@ -274,11 +274,20 @@ class Batch(_Reading[NativeBatch, Outcome]):
         """Outcomes that its journal has not; after an `OutputError`, what to show or save."""
         return self._ask(lambda batch: batch.unwritten)
 
-    drain = at_once(NativeBatch.drain)
-    pause = at_once(NativeBatch.pause)
-    resume = at_once(NativeBatch.resume)
-    set_limits = at_once(NativeBatch.set_limits)
-    statistics = at_once(NativeBatch.statistics)
+    @stands_for(at_once(NativeBatch.drain))
+    def drain() -> None: ...
+
+    @stands_for(at_once(NativeBatch.pause))
+    def pause() -> None: ...
+
+    @stands_for(at_once(NativeBatch.resume))
+    def resume() -> None: ...
+
+    @stands_for(at_once(NativeBatch.set_limits))
+    def set_limits() -> None: ...
+
+    @stands_for(at_once(NativeBatch.statistics))
+    def statistics() -> None: ...
 
 
 @final
@@ -306,7 +315,7 @@ class Client:
     ) -> None:
         await self.aclose()
 
-    async def open(self) -> None:
+    async def open(self) -> None:  # noqa: ASYNC910  # it waits where it has to
         """Open the client by hand, as a notebook does; `aclose` ends it. Prefer `async with`.
 
         Raises:
@@ -333,7 +342,7 @@ class Client:
             await self._end(thread)
         self._host, self._thread = host, thread
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> None:  # noqa: ASYNC910  # it waits where it has to
         """Cancel what is in flight, close all connections, and end the thread. Idempotent."""
         thread = self._thread
         if thread is not None:
@@ -389,13 +398,27 @@ class Client:
 
     # What it does.
 
-    complete = _asks(native.Client.complete)
-    stream = _reads(native.Client.stream, CompletionStream)
-    batch = _reads(native.Client.batch, Batch)
-    complete_all = _asks_all(native.Client.complete_all)
-    complete_each = _asks_each(native.Client.complete_each)
-    verify = _asks(native.Client.verify)
-    limits = at_once(native.Client.limits)
+    @stands_for(_asks(native.Client.complete))
+    def complete() -> None: ...
+
+    @stands_for(_reads(native.Client.stream, CompletionStream))
+    def stream() -> None: ...
+
+    @stands_for(_reads(native.Client.batch, Batch))
+    def batch() -> None: ...
+
+    @stands_for(_asks_all(native.Client.complete_all))
+    def complete_all() -> None: ...
+
+    @stands_for(_asks_each(native.Client.complete_each))
+    def complete_each() -> None: ...
+
+    @stands_for(_asks(native.Client.verify))
+    def verify() -> None: ...
+
+    @stands_for(at_once(native.Client.limits))
+    def limits() -> None: ...
 
 
-open_client = _opens(native.open_client)
+@stands_for(_opens(native.open_client))
+def open_client() -> None: ...

@@ -96,11 +96,13 @@ class ThreadedProvider:
         wait_for(self._thread, lambda: _settled(self._thread.resource, timeout_s))
 
 
-async def _settled(provider: SimulatedProvider, timeout_s: float) -> None:
+async def _settled(  # noqa: ASYNC910  # it waits where it has to
+    provider: SimulatedProvider, timeout_s: float
+) -> None:
     import trio  # noqa: PLC0415
 
     ledger = provider.ledger
-    with trio.move_on_after(timeout_s) as scope:
+    with trio.move_on_after(timeout_s) as scope:  # noqa: ASYNC912  # as above
         while ledger.in_flight:
             ended = trio.Event()
             ledger.write_to(functools.partial(_set, ended))
@@ -133,11 +135,11 @@ def simulated_provider(
 
 
 @_trio_fixture
-async def trio_simulated_provider(
+async def trio_simulated_provider(  # noqa: ASYNC900  # a fixture
     simulator_settings: SimulatorSettings | None,
 ) -> AsyncIterator[SimulatedProvider]:
     """A simulated provider in the test's own trio run, on its clock."""
     from trillium.simulator import open_simulator  # noqa: PLC0415
 
     async with open_simulator(simulator_settings) as provider:
-        yield provider
+        yield provider  # noqa: ASYNC119  # a fixture

@@ -22,7 +22,7 @@ from trillium import client as native
 from trillium._batch.run import Batch as NativeBatch
 from trillium._batch.statistics import Stop
 from trillium._bridge.caller import CallerBell, start_thread, wait_for
-from trillium._bridge.flow import Block, Flow, at_once
+from trillium._bridge.flow import Block, Flow, at_once, stands_for
 from trillium._bridge.sources import HostIterator, is_read_by_host, listed, with_arguments
 from trillium._bridge.thread import TrioThread, check_open
 from trillium._call.stream import CompletionStream as NativeStream
@@ -209,11 +209,20 @@ class Batch(_Reading[NativeBatch, Outcome]):
         """Outcomes that its journal has not; after an `OutputError`, what to show or save."""
         return self._ask(lambda batch: batch.unwritten)
 
-    drain = at_once(NativeBatch.drain)
-    pause = at_once(NativeBatch.pause)
-    resume = at_once(NativeBatch.resume)
-    set_limits = at_once(NativeBatch.set_limits)
-    statistics = at_once(NativeBatch.statistics)
+    @stands_for(at_once(NativeBatch.drain))
+    def drain() -> None: ...
+
+    @stands_for(at_once(NativeBatch.pause))
+    def pause() -> None: ...
+
+    @stands_for(at_once(NativeBatch.resume))
+    def resume() -> None: ...
+
+    @stands_for(at_once(NativeBatch.set_limits))
+    def set_limits() -> None: ...
+
+    @stands_for(at_once(NativeBatch.statistics))
+    def statistics() -> None: ...
 
 
 @final
@@ -274,13 +283,27 @@ class Client:
 
     # What it does.
 
-    complete = _asks(native.Client.complete)
-    stream = _reads(native.Client.stream, CompletionStream)
-    batch = _reads(native.Client.batch, Batch)
-    complete_all = _asks_all(native.Client.complete_all)
-    complete_each = _asks_each(native.Client.complete_each)
-    verify = _asks(native.Client.verify)
-    limits = at_once(native.Client.limits)
+    @stands_for(_asks(native.Client.complete))
+    def complete() -> None: ...
+
+    @stands_for(_reads(native.Client.stream, CompletionStream))
+    def stream() -> None: ...
+
+    @stands_for(_reads(native.Client.batch, Batch))
+    def batch() -> None: ...
+
+    @stands_for(_asks_all(native.Client.complete_all))
+    def complete_all() -> None: ...
+
+    @stands_for(_asks_each(native.Client.complete_each))
+    def complete_each() -> None: ...
+
+    @stands_for(_asks(native.Client.verify))
+    def verify() -> None: ...
+
+    @stands_for(at_once(native.Client.limits))
+    def limits() -> None: ...
 
 
-open_client = _opens(native.open_client)
+@stands_for(_opens(native.open_client))
+def open_client() -> None: ...

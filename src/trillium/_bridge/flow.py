@@ -16,6 +16,7 @@ from trillium.errors import UsageError
 ItemT = TypeVar("ItemT")
 ItemT_co = TypeVar("ItemT_co", covariant=True)
 BlockT = TypeVar("BlockT", bound="Block[Any]")
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 P = ParamSpec("P")
 NativeT = TypeVar("NativeT")
 ValueT = TypeVar("ValueT")
@@ -32,6 +33,15 @@ def at_once(
         return answer
 
     return ask
+
+
+def stands_for(function: FunctionT) -> Callable[[Callable[[], None]], FunctionT]:
+    """Have `function` under the name that is written below.
+
+    Written as a definition, its type is one that is declared; of a plain assignment, type
+    checkers would have to guess it.
+    """
+    return lambda _: function
 
 
 class Block(Protocol[ItemT_co]):

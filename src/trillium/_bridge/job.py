@@ -46,7 +46,7 @@ class Job(Generic[ValueT]):
         self._scope = trio.CancelScope()
         self._begun = False
         self._value: ValueT
-        self.is_over = False
+        self.is_over: bool = False
         """Whether it has ended, and holds nothing any more."""
         self.error: BaseException | None = None
         """What it raised."""
@@ -94,7 +94,7 @@ class Job(Generic[ValueT]):
             self._thread.settle(self)
             self.abandon()
 
-    async def _run(self) -> None:
+    async def _run(self) -> None:  # noqa: ASYNC910  # it waits where it has to
         try:
             with self._scope:
                 self._value = await self._function()

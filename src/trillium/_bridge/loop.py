@@ -69,7 +69,7 @@ class LoopBell:
         """Wake whoever waits, soon. From any thread."""
         self._host.post_in_turn(self._thread, self._ringing)
 
-    async def wait(self, is_so: Callable[[], bool]) -> None:
+    async def wait(self, is_so: Callable[[], bool]) -> None:  # noqa: ASYNC910  # asyncio's
         """Return when it is so; looked at whenever the bell rings.
 
         Cancelled, it raises at once.
@@ -91,7 +91,9 @@ class LoopBell:
             future.set_result(None)
 
 
-async def wait_regardless(wait: Callable[[], Awaitable[object]], is_so: Callable[[], bool]) -> None:
+async def wait_regardless(  # noqa: ASYNC910  # as above
+    wait: Callable[[], Awaitable[object]], is_so: Callable[[], bool]
+) -> None:
     """Wait until it is so, however often the task is cancelled meanwhile.
 
     What must not be left half done goes on; a cancellation that came is raised after it.
@@ -100,7 +102,7 @@ async def wait_regardless(wait: Callable[[], Awaitable[object]], is_so: Callable
     while not is_so():
         try:
             await wait()
-        except asyncio.CancelledError as error:
+        except asyncio.CancelledError as error:  # noqa: ASYNC103  # raised below
             cancelled = error
     if cancelled is not None:
         try:

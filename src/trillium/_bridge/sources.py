@@ -137,7 +137,7 @@ class LoopIterator(Generic[ItemT]):
 
     # On the host's side.
 
-    async def wait_ended(self) -> None:
+    async def wait_ended(self) -> None:  # noqa: ASYNC910  # it waits where it has to
         """Wait for the end of its reading, which is cancelled if it still goes on."""
         if self._task is not None and not self._task.done():
             self._cancel()
@@ -156,7 +156,7 @@ class LoopIterator(Generic[ItemT]):
         else:
             self._task.cancel()
 
-    async def _read(self) -> None:
+    async def _read(self) -> None:  # noqa: ASYNC910  # it waits where it has to
         try:
             await self._read_all()
         except asyncio.CancelledError as error:
@@ -183,13 +183,13 @@ class LoopIterator(Generic[ItemT]):
         finally:
             close = getattr(items, "aclose", None)
             if close is not None:
-                await close()
+                await close()  # noqa: ASYNC102  # of the source itself; asyncio has no such scope
 
 
 async def _taken(pipe: Pipe[ItemT], taker: Waiter) -> ItemT:
     while not pipe.is_ready():
         await taker.wait()
     try:
-        return pipe.take()
+        return pipe.take()  # noqa: ASYNC910  # it waits where it has to
     except StopIteration:
         raise StopAsyncIteration from None

@@ -57,9 +57,9 @@ class TrioThread(Generic[ResourceT]):
         self._flusher = Waiter()
         self._turns = False
         self._resource: ResourceT | None = None
-        self.is_open = False
+        self.is_open: bool = False
         """Whether the resource was opened."""
-        self.has_ended = False
+        self.has_ended: bool = False
         """Whether nothing runs in it any more."""
         self._error: BaseException | None = None
 
@@ -170,7 +170,7 @@ class TrioThread(Generic[ResourceT]):
     def _run(self) -> None:
         try:
             self._context.run(trio.run, self._main)
-        except BaseException as error:  # noqa: BLE001  # whoever waits is told
+        except BaseException as error:  # noqa: BLE001, ASYNC103  # whoever waits is told
             self._error = error
         self.has_ended = True
         while self._pending:
@@ -247,7 +247,7 @@ class _Errand(Generic[ValueT]):
         """Call it; and let whoever waits go on."""
         try:
             self._value = self._function()
-        except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+        except BaseException as error:  # noqa: BLE001, ASYNC103  # raised where it is waited for
             self._error = error
         self._done.release()
 

@@ -259,7 +259,8 @@ class Meter:
             else:
                 bucket.set_amount(sighting.amount, now)
             if sighting.remaining is not None:
-                bucket.see(sighting.remaining, _mark(bucket, charge), now)
+                sent_at = now if charge.taken_at == -math.inf else charge.taken_at
+                bucket.see(sighting.remaining, _mark(bucket, charge), now, sent_at)
 
     def throttled(
         self, charge: Charge, retry_after_s: float | None, now: float, *, explained: bool = False

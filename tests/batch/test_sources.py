@@ -158,13 +158,13 @@ def test_a_file_that_changes_while_it_is_read_is_noticed(prompts: Path, addition
         ("missing.jsonl", "there is no such file"),
         ("missing.csv", "there is no such file"),
         ("folder.jsonl", "cannot be read: Is a directory"),
-        ("prompts.csv", r"of unknown form: name it \.jsonl"),
+        ("prompts.xls", r"of unknown form: name it \.jsonl"),
         ("prompts.jsonl/x.jsonl", "cannot be read: Not a directory"),
     ],
 )
 def test_what_cannot_be_read_is_refused(prompts: Path, name: str, reason: str) -> None:
     (prompts.parent / "folder.jsonl").mkdir()
-    (prompts.parent / "prompts.csv").write_text("a")
+    (prompts.parent / "prompts.xls").write_text("a")
     with pytest.raises(InvalidInputError, match=reason) as caught:
         check_source(prompts.parent / name, DEFAULTS)
     assert caught.value.line is None

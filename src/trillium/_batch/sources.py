@@ -26,8 +26,10 @@ import trio
 from trillium._batch.id_set import IdSet
 from trillium._batch.line_reader import LineReader, Parse, Skip
 from trillium._batch.placed import Placed
+from trillium._batch.unpacked import form_of, unpacked
 from trillium._wire.chat_requests import Defaults
 from trillium._wire.prompt_lines import parse_json_line, parse_text_line
+from trillium._wire.prompt_template import PromptTemplate, parse_row
 from trillium.errors import InvalidInputError
 from trillium.messages import Request
 
@@ -58,22 +60,28 @@ class SourceSummary:
 
 
 def check_source(
-    path: FilePath, defaults: Defaults, *, check: Check | None = None
+    path: FilePath,
+    defaults: Defaults,
+    *,
+    template: PromptTemplate | None = None,
+    check: Check | None = None,
 ) -> SourceSummary:
     """Read a file through, and find whether every line stands for a request that can be sent.
 
     It blocks, at about 10 µs a line: call it before the run begins, or in a thread.
 
     Args:
-        path: A file named `.jsonl` or `.txt`, or `-` for standard input.
+        path: A file named `.jsonl`, `.txt`, `.csv` (those also with `.gz` or `.zst`) or
+            `.parquet`, or `-` for standard input.
         defaults: For what the lines do not say.
+        template: Makes prompts of rows.
         check: Called with each request, to find what a dialect cannot say.
 
     Raises:
         InvalidInputError: The file cannot be read, or one of its lines stands for no request;
             `line` says which, blank ones counted.
     """
-    parse = _parser(path, defaults, check)
+    parse = _parser(path, defaults, check, template)
     with _open(path) as file:
         stamp = _stamp(path, file)
         if stamp is None:
@@ -87,6 +95,7 @@ def read_source(
     path: FilePath,
     defaults: Defaults,
     *,
+    template: PromptTemplate | None = None,
     summary: SourceSummary | None = None,
     check: Check | None = None,
 ) -> Iterator[Request]:
@@ -99,6 +108,7 @@ def read_source(
     Args:
         path: As for `check_source`.
         defaults: For what the lines do not say; the same as they were checked with.
+        template: As for `check_source`.
         summary: What the first reading found. Without it ids are compared now.
         check: Called with each request; needless after a first reading.
 
@@ -106,7 +116,7 @@ def read_source(
         InvalidInputError: A line stands for no request, or the file is not the one that was
             checked any more.
     """
-    parse = _parser(path, defaults, check)
+    parse = _parser(path, defaults, check, template)
     with _open(path) as file:
         if summary is not None:
             if summary.stamp != _stamp(path, file):
@@ -120,7 +130,12 @@ def read_source(
 
 
 def read_remaining(
-    path: FilePath, defaults: Defaults, *, summary: SourceSummary, skip: Skip
+    path: FilePath,
+    defaults: Defaults,
+    *,
+    template: PromptTemplate | None = None,
+    summary: SourceSummary,
+    skip: Skip,
 ) -> Iterator[Placed]:
     """Yield those requests of a file that an earlier run has not answered, with their places.
 
@@ -129,13 +144,15 @@ def read_remaining(
     Args:
         path: As for `check_source`.
         defaults: For what the lines do not say; the same as they were checked with.
+        template: As for `check_source`.
         summary: What the first reading found.
         skip: Whether to pass over the request of an index.
 
     Raises:
         InvalidInputError: The file is not the one that was checked any more.
     """
-    reader = LineReader(source_name(path), _parser(path, defaults, None), skip=skip)
+    parse = _parser(path, defaults, None, template)
+    reader = LineReader(source_name(path), parse, skip=skip)
     with _open(path) as file:
         if summary.stamp != _stamp(path, file):
             raise _changed(path)
@@ -172,20 +189,29 @@ class StreamSource:
     two equal ones is 3 in 10^8.
     """
 
-    def __init__(self, path: FilePath, defaults: Defaults, *, check: Check | None = None) -> None:
+    def __init__(
+        self,
+        path: FilePath,
+        defaults: Defaults,
+        *,
+        template: PromptTemplate | None = None,
+        check: Check | None = None,
+    ) -> None:
         """Open the stream; nothing is read yet.
 
         Args:
             path: `-` for standard input, or the name of a pipe.
             defaults: For what the lines do not say.
+            template: Makes prompts of the lines' fields.
             check: Called with each request, to find what a dialect cannot say.
 
         Raises:
             InvalidInputError: It cannot be opened.
         """
-        self._file = _open(path)
         self._name = source_name(path)
-        self._reader = LineReader(self._name, _parser(path, defaults, check), ids=IdSet())
+        parse = _parser(path, defaults, check, template)
+        self._reader = LineReader(self._name, parse, ids=IdSet())
+        self._file = _open(path)
         self._ready: Iterator[Request] = iter(())
         self._ended = False
         self._waits = True
@@ -240,18 +266,36 @@ def source_name(path: FilePath) -> str:
     return "standard input" if name == STANDARD_INPUT else name
 
 
-def _parser(path: FilePath, defaults: Defaults, check: Check | None) -> Parse:
+def _parser(
+    path: FilePath, defaults: Defaults, check: Check | None, template: PromptTemplate | None
+) -> Parse:
     """Return what reads a line of a source: the form goes by the name."""
-    suffix = Path(path).suffix.lower()
-    parse_line = parse_text_line if suffix == ".txt" else parse_json_line
-    if suffix not in (".txt", ".jsonl") and _is_regular(path):
-        message = "of unknown form: name it .jsonl (JSON lines) or .txt (a prompt a line)"
-        raise InvalidInputError(message, file=source_name(path))
+    form = form_of(os.fspath(path))
+    if _is_regular(path):
+        if not form.is_known:
+            message = (
+                "of unknown form: name it .jsonl (JSON lines), .txt (a prompt a line), .csv or "
+                ".parquet; .gz or .zst may follow"
+            )
+            raise InvalidInputError(message, file=source_name(path))
+    elif form.is_known and not form.is_plain and Path(path).exists():
+        raise InvalidInputError("not a file: unpack it first", file=source_name(path))
+    if template is not None and form.suffix == ".txt":
+        raise InvalidInputError("its lines have no columns for --prompt", file=source_name(path))
+
+    def parse_line(line: bytes) -> Request:
+        if template is not None or form.is_table:
+            return parse_row(line, defaults, template)
+        return parse_text_line(line, defaults) if is_text else parse_json_line(line, defaults)
+
+    is_text = form.suffix == ".txt"
+    if check is None:
+        return parse_line
+    checks = check
 
     def parse(line: bytes) -> Request:
-        request = parse_line(line, defaults)
-        if check is not None:
-            check(request)
+        request = parse_line(line)
+        checks(request)
         return request
 
     return parse
@@ -298,6 +342,12 @@ def _blocks(file: FileIO, name: str) -> Iterator[bytes]:
             yield block
 
 
+def _line_blocks(path: FilePath, file: FileIO) -> Iterator[bytes]:
+    form = form_of(os.fspath(path))
+    name = source_name(path)
+    return _blocks(file, name) if form.is_plain or not form.is_known else unpacked(file, form, name)
+
+
 def _changed(path: FilePath) -> InvalidInputError:
     message = "the file changed while it was in use: start again when it is complete"
     return InvalidInputError(message, file=source_name(path))
@@ -307,7 +357,7 @@ def _requests(path: FilePath, file: FileIO, reader: LineReader) -> Iterator[Requ
     """Yield all requests of a file, which must not change in the meantime."""
     stamp = _stamp(path, file)
     try:
-        for block in _blocks(file, source_name(path)):
+        for block in _line_blocks(path, file):
             yield from reader.feed(block)
         yield from reader.close()
     except InvalidInputError as error:

@@ -16,6 +16,7 @@ from cyclopts import Group, Parameter
 from trillium._batch.journal import open_journal
 from trillium._batch.record import Record
 from trillium._wire.dialect import dialect_named
+from trillium._wire.prompt_template import PromptTemplate
 from trillium.cli.answers import Answers
 from trillium.cli.flags import (
     PATIENCE,
@@ -23,6 +24,7 @@ from trillium.cli.flags import (
     SAMPLING,
     SERVER,
     STANDARD_STREAM,
+    WHAT,
     Flattened,
     ModelName,
     Patience,
@@ -119,7 +121,8 @@ def batch(
         str,
         Parameter(
             name="INPUT",
-            help="The file of prompts, .jsonl or .txt; - is standard input.",
+            help="The file of prompts: .jsonl, .txt or .csv, each also with .gz or .zst, or "
+            ".parquet; - is standard input.",
             allow_leading_hyphen=True,
             validator=is_file_name,
         ),
@@ -133,6 +136,15 @@ def batch(
     patience: Annotated[Patience, Flattened] = PATIENT,
     pace: Annotated[Pace, Flattened] = _PACE,
     journaling: Annotated[Journaling, Flattened] = JOURNALING,
+    prompt: Annotated[
+        str | None,
+        Parameter(
+            group=WHAT,
+            metavar="TEMPLATE",
+            help="What to ask of each row of a table, such as 'Translate: {text}'.",
+            allow_leading_hyphen=True,
+        ),
+    ] = None,
 ) -> int:
     """Answer the prompts of a file; return the exit code.
 
@@ -142,12 +154,17 @@ def batch(
     timeouts = patience.timeouts()
     asked = server.model(model)
     client = open_client(asked, timeouts=timeouts, retry=patience.retry())
-    source = Source(input_, sampling.defaults(), check=_check(asked, stream=timeouts.needs_stream))
+    source = Source(
+        input_,
+        sampling.defaults(),
+        template=None if prompt is None else PromptTemplate(prompt),
+        check=_check(asked, stream=timeouts.needs_stream),
+    )
     in_order = output.order == "input"
     record: Record | None = None
     answers: Answers | None = None
     if is_journal(output.output):
-        parameters = asked_for(model, server, sampling)
+        parameters = asked_for(model, server, sampling, prompt=prompt)
         record = open_record(
             output.output, source, journaling, parameters=parameters, in_order=in_order
         )

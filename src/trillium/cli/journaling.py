@@ -29,6 +29,7 @@ from trillium._batch.sources import (
 from trillium._money.amounts import shown
 from trillium._wire.chat_requests import Defaults
 from trillium._wire.outcome_lines import encode_outcome
+from trillium._wire.prompt_template import PromptTemplate
 from trillium.cli.exits import ExitCode
 from trillium.cli.flags import STANDARD_STREAM, Sampling, Server, shown_path
 from trillium.cli.run import Ran
@@ -117,11 +118,19 @@ JOURNALING: Final = Journaling()
 class Source:
     """The input of a batch: known by its hash, and checked unless an earlier run has done so."""
 
-    def __init__(self, path: str, defaults: Defaults, *, check: Callable[[Request], None]) -> None:
+    def __init__(
+        self,
+        path: str,
+        defaults: Defaults,
+        *,
+        template: PromptTemplate | None = None,
+        check: Callable[[Request], None],
+    ) -> None:
         self.path = path
         self.count: int | None = None
         """How many requests there are; None for a stream."""
         self._defaults = defaults
+        self._template = template
         self._check = check
         self._summary: SourceSummary | None = None
 
@@ -131,7 +140,9 @@ class Source:
         Raises:
             InvalidInputError: A line stands for no request.
         """
-        self._summary = check_source(self.path, self._defaults, check=self._check)
+        self._summary = check_source(
+            self.path, self._defaults, template=self._template, check=self._check
+        )
         self.count = self._summary.count
 
     def identify(self, known: Identity | None, parameters: dict[str, Any]) -> Identity:
@@ -171,10 +182,20 @@ class Source:
         """Return what is to be asked: all of it, or what a journal has no outcome of."""
         assert self._summary is not None
         if self._summary.is_stream:
-            return StreamSource(self.path, self._defaults, check=self._check)
+            return StreamSource(
+                self.path, self._defaults, template=self._template, check=self._check
+            )
         if record is None:
-            return read_source(self.path, self._defaults, summary=self._summary)
-        return read_remaining(self.path, self._defaults, summary=self._summary, skip=record.keeps)
+            return read_source(
+                self.path, self._defaults, template=self._template, summary=self._summary
+            )
+        return read_remaining(
+            self.path,
+            self._defaults,
+            template=self._template,
+            summary=self._summary,
+            skip=record.keeps,
+        )
 
     def left(self, record: Record | None) -> int | None:
         """Return how many requests are to be asked, if that is known."""
@@ -193,7 +214,9 @@ def is_journal(output: str) -> bool:
         return True  # it is about to be made, or who opens it says why not
 
 
-def asked_for(model: str, server: Server, sampling: Sampling) -> dict[str, Any]:
+def asked_for(
+    model: str, server: Server, sampling: Sampling, *, prompt: str | None
+) -> dict[str, Any]:
     """Return what changes what is asked, as it stands in a sidecar."""
     parameters = {
         "model": model,
@@ -202,6 +225,7 @@ def asked_for(model: str, server: Server, sampling: Sampling) -> dict[str, Any]:
         "system": sampling.system,
         "temperature": sampling.temperature,
         "max_tokens": sampling.max_tokens,
+        "prompt": prompt,
     }
     return {name: value for name, value in parameters.items() if value is not None}
 

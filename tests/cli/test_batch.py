@@ -175,9 +175,7 @@ async def test_a_signal_lets_what_is_in_flight_end_with_what_was_answered_on_dis
         if order == "input":
             provider.script([Scripted(latency_s=1e6)])  # all others wait for it
         flags = ("--order", order, "--concurrency", "10", "--no-progress", "--grace", "0.3")
-        with start(
-            "batch", "long.jsonl", "-o", "out.jsonl", *flags, *server(provider)
-        ) as process:
+        with start("batch", "long.jsonl", "-o", "out.jsonl", *flags, *server(provider)) as process:
             await wait_answered(provider, 15)
             process.send_signal(number)
             await trio.to_thread.run_sync(process.wait)

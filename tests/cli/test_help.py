@@ -14,7 +14,7 @@ import trillium
 from tests.cli.calling import Finished
 
 PAGE = Path(__file__).parents[2] / "docs/reference/command-line.md"
-COMMANDS = ("batch", "complete", "verify", "simulate", "demo")
+COMMANDS = ("batch", "complete", "verify", "prices", "simulate", "demo")
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 HEAVY = {
     "asyncio",

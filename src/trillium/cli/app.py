@@ -39,8 +39,8 @@ standard input is checked as it comes.
 OUTPUT gets one line of JSON for each prompt, when it is answered or has failed for good. If it
 is a file, the same command again goes on where the last one ended, and asks again what failed.
 
-Exit codes: 0 all completed, 1 some failed, 2 wrong use or input, 3 stopped by the deadline,
-130 interrupted, with what was answered on disk.""",
+Exit codes: 0 all completed, 1 some failed, 2 wrong use or input, 3 stopped by the deadline or
+the budget, 130 interrupted, with what was answered on disk.""",
     ),
     Command(
         name="complete",

@@ -45,6 +45,7 @@ from trillium.cli.journaling import (
     is_journal,
     open_record,
 )
+from trillium.cli.money import MONEYLESS, Money
 from trillium.cli.progress_line import display_for
 from trillium.cli.run import Job, Ran, run_job
 from trillium.cli.summary import exit_code, summary
@@ -135,6 +136,7 @@ def batch(
     sampling: Annotated[Sampling, Flattened] = SAMPLING,
     patience: Annotated[Patience, Flattened] = PATIENT,
     pace: Annotated[Pace, Flattened] = _PACE,
+    money: Annotated[Money, Flattened] = MONEYLESS,
     journaling: Annotated[Journaling, Flattened] = JOURNALING,
     prompt: Annotated[
         str | None,
@@ -153,12 +155,13 @@ def batch(
     """
     timeouts = patience.timeouts()
     asked = server.model(model)
-    client = open_client(asked, timeouts=timeouts, retry=patience.retry())
+    prices, budget = money.load_prices(), money.open_budget()
+    client = open_client(asked, timeouts=timeouts, retry=patience.retry(), prices=prices)
     source = Source(
         input_,
         sampling.defaults(),
         template=None if prompt is None else PromptTemplate(prompt),
-        check=_check(asked, stream=timeouts.needs_stream),
+        check=_check(asked, money.check(asked, prices), stream=timeouts.needs_stream),
     )
     in_order = output.order == "input"
     record: Record | None = None
@@ -179,6 +182,7 @@ def batch(
         concurrency=pace.concurrency,
         ordered=in_order and record is None,
         deadline_s=pace.deadline,
+        budget=budget,
         record=record,
         grace_s=pace.grace,
         display=display_for(
@@ -198,15 +202,18 @@ def batch(
     return _finish(ran, answers, output.output)
 
 
-def _check(asked: Model, *, stream: bool) -> Callable[[Request], None]:
-    """Return what finds out whether a request can be said in the endpoint's dialect."""
+def _check(
+    asked: Model, check_cost: Callable[[str, bytes], object], *, stream: bool
+) -> Callable[[Request], None]:
+    """Return what finds out whether a request can be said in the endpoint's dialect, and paid."""
     endpoint = asked.endpoint
     dialect = dialect_named(endpoint.dialect)
 
     def check(request: Request) -> None:
         named = request.model
         model = asked.name if named is None else named if isinstance(named, str) else named.name
-        dialect.encode(request, model=model, stream=stream, endpoint=endpoint)
+        body = dialect.encode(request, model=model, stream=stream, endpoint=endpoint)
+        check_cost(model, body)
 
     return check
 

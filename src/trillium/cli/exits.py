@@ -15,6 +15,6 @@ class ExitCode(enum.IntEnum):
     WRONG_USE = 2
     """Wrong flags or input: nothing was sent, or of a stream nothing beyond the bad line."""
     STOPPED = 3
-    """A deadline stopped it before the end."""
+    """A deadline or a budget stopped it before the end."""
     INTERRUPTED = 130
     """Ctrl-C or SIGTERM; what was answered by then is on disk."""

@@ -6,11 +6,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, final
+from typing import Annotated, Any, final
 
 import attrs
 import msgspec
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 
 from trillium._money.amounts import shown
 from trillium._money.price_lists import PriceList
@@ -18,26 +18,13 @@ from trillium._money.rates import FIELDS, Rates
 from trillium._money.table import PROVIDER_IDS
 from trillium._money.tariff import Tariff
 from trillium.cli.exits import ExitCode
+from trillium.cli.money import MONEY, PriceFiles
 from trillium.cli.price_table import fetched_providers, table_of
 from trillium.cli.terminal import complain, printable
 from trillium.endpoints import Endpoint
 from trillium.errors import InvalidRequestError, UsageError
 from trillium.prices import Prices, load_prices, updated_table_path
 from trillium.providers import PROVIDERS, SIM
-
-MONEY: Final = Group("What it costs", sort_key=3)
-
-PriceFiles = Annotated[
-    tuple[str, ...],
-    Parameter(
-        name="--prices",
-        group=MONEY,
-        metavar="FILE",
-        negative=(),
-        show_default=False,
-        help="A price list of your own (TOML), which goes first; may be given several times.",
-    ),
-]
 
 
 @final

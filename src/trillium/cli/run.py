@@ -18,6 +18,7 @@ from trillium._batch.record import Record
 from trillium._batch.run import Batch
 from trillium._batch.statistics import Stop
 from trillium._call.nurseries import open_private_nursery
+from trillium._money.budget import Budget
 from trillium._money.cost import BatchCost
 from trillium.cli.answers import Answers, Watch
 from trillium.cli.progress_line import Display, show_progress
@@ -41,6 +42,7 @@ class Job:
     concurrency: int
     ordered: bool = False
     deadline_s: float | None = None
+    budget: Budget | None = None
     display: Display
     record: Record | None = None
     """The journal that outcomes go to."""
@@ -110,6 +112,7 @@ async def _answer(job: Job, answers: Answers | None, ran: Ran) -> None:
             concurrency=job.concurrency,
             ordered=job.ordered,
             deadline_s=job.deadline_s,
+            budget=job.budget,
             observer=Watch(ran.progress, answers, is_draining=lambda: ran.signal is not None),
             journal=job.record,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from trillium._batch.statistics import StopCause
 from trillium._money.amounts import shown
@@ -14,6 +15,8 @@ from trillium.cli.run import Ran
 from trillium.cli.terminal import Line
 from trillium.errors import InvalidInputError, quote
 
+STOPPED_FROM_OUTSIDE: Final = (StopCause.DEADLINE, StopCause.BUDGET)
+
 
 def exit_code(ran: Ran) -> ExitCode:
     """Return what the ending of a run is for programs that called it."""
@@ -23,7 +26,7 @@ def exit_code(ran: Ran) -> ExitCode:
         return ExitCode.WRONG_USE
     if ran.error is not None:
         return ExitCode.SOME_FAILED
-    if ran.stop is not None and ran.stop.cause is StopCause.DEADLINE:
+    if ran.stop is not None and ran.stop.cause in STOPPED_FROM_OUTSIDE:
         return ExitCode.STOPPED
     return ExitCode.SOME_FAILED if ran.progress.failed else ExitCode.ALL_COMPLETED
 

@@ -1,0 +1,257 @@
+"""Limits from end to end, in virtual time, against a provider that is strict about them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+import trillium
+from tests.virtual import run_simulated
+from trillium import Completion, Failure, Limits, Quota, Request
+from trillium._call.admission import Gate
+from trillium._policy.admission import HELD, IDLE, Ticket
+from trillium.simulator import (
+    Scripted,
+    SimulatedProvider,
+    SimulatedQuota,
+    SimulatorSettings,
+    open_simulator,
+)
+
+STRICT = SimulatorSettings(
+    latency_s=0.2, quota=SimulatedQuota(requests_per_minute=600, burst_s=2.5)
+)
+TOLD = Limits(requests_per_minute=600)
+
+
+def refusals(provider: SimulatedProvider) -> int:
+    return sum(entry.status == 429 for entry in provider.ledger.entries)
+
+
+async def answer_all(client: trillium.Client, count: int, **arguments) -> float:
+    before = trio.current_time()
+    async with client.batch((f"prompt {i}" for i in range(count)), **arguments) as batch:
+        outcomes = [outcome async for outcome in batch]
+    assert len(outcomes) == count
+    assert all(isinstance(outcome, Completion) for outcome in outcomes)
+    return trio.current_time() - before
+
+
+@pytest.mark.parametrize("style", ["openai", "anthropic", "ietf", "none"])
+def test_told_limits_meet_no_refusal(style: str) -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        took_s = await answer_all(client, 300)
+        assert refusals(provider) == 0
+        # 25 at once and 10 in a second; even pacing where no header tells of the 25.
+        assert took_s <= (30.0 if style == "none" else 28.5) + 0.5
+
+    settings = SimulatorSettings(latency_s=0.2, header_style=style, quota=STRICT.quota)
+    run_simulated(main, settings=settings, limits=TOLD)
+
+
+def test_limits_are_learnt_from_headers_and_can_be_shown() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        assert client.limits() == []
+        await answer_all(client, 200, concurrency=10)
+        assert refusals(provider) == 0
+        (report,) = client.limits()
+        assert (report.amount, report.window_s, report.told) == (600, 60, False)
+        assert 20 <= report.at_once <= 25
+
+    run_simulated(main, settings=STRICT)
+
+
+def test_what_many_tasks_ask_for_one_by_one_keeps_the_limits_too() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        async with trio.open_nursery() as nursery:
+            for number in range(100):
+                nursery.start_soon(client.complete, f"prompt {number}")
+        assert refusals(provider) == 0
+
+    run_simulated(main, settings=STRICT, limits=TOLD)
+
+
+def test_a_quota_that_two_clients_share_holds_for_both_together() -> None:
+    async def main() -> None:
+        quota = Quota(TOLD)
+        async with open_simulator(STRICT) as provider:
+            where = {"base_url": provider.base_url, "key": provider.key, "limits": quota}
+            async with (
+                trillium.open_client("sim-1", **where) as one,
+                trillium.open_client("sim-1", **where) as two,
+                trio.open_nursery() as nursery,
+            ):
+                nursery.start_soon(answer_all, one, 100)
+                nursery.start_soon(answer_all, two, 100)
+            assert refusals(provider) == 0
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+
+
+def test_one_refusal_holds_back_all_for_as_long_as_is_asked() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        provider.script([Scripted(status=429, headers={"retry-after": "60"})])
+        took_s = await answer_all(client, 40, concurrency=4)
+        assert took_s >= 60.0
+        assert refusals(provider) == 1
+        early = [e for e in provider.ledger.entries if e.received_s < 50.0 + _first(provider)]
+        assert len(early) <= 4, "only what was in flight already"
+
+    run_simulated(main, settings=SimulatorSettings(latency_s=0.2))
+
+
+def _first(provider: SimulatedProvider) -> float:
+    return min(entry.received_s for entry in provider.ledger.entries)
+
+
+def test_what_can_never_fit_fails_before_anything_is_sent() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        request = Request("hello", max_tokens=5000)
+        with pytest.raises(trillium.NotSentError, match="can never be sent"):
+            await client.complete(request)
+        (outcome,) = await client.complete_all([request])
+        assert isinstance(outcome, Failure)
+        assert "can never be sent" in str(outcome.error)
+        assert provider.ledger.received == 0
+
+    run_simulated(main, limits=Limits(tokens_per_minute=1000))
+
+
+def test_what_the_quota_lets_go_too_late_fails_at_once_outside_of_a_batch() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        await client.complete("one")
+        before = trio.current_time()
+        with pytest.raises(trillium.DeadlineError, match="the quota lets it go in 60 s"):
+            await client.complete("two", timeouts=trillium.Timeouts(request_s=30))
+        with trio.move_on_after(5), pytest.raises(trillium.DeadlineError):
+            await client.complete("three", timeouts=trillium.Timeouts(request_s=None))
+        assert trio.current_time() == before
+        assert provider.ledger.received == 1
+
+    run_simulated(main, limits=Limits(requests_per_minute=1))
+
+
+def test_a_slow_quota_fails_nothing_in_a_batch() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        timeouts = trillium.Timeouts(request_s=1)
+        assert await answer_all(client, 5, timeouts=timeouts) >= 240.0
+
+    run_simulated(main, limits=Limits(requests_per_minute=1))
+
+
+def test_a_batch_can_be_paused_and_goes_on() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        sources = (f"prompt {i}" for i in range(50))
+        async with client.batch(sources, concurrency=5) as batch:
+            taken = [await anext(batch)]
+            batch.pause()
+            await trio.sleep(500)
+            at_pause = provider.ledger.received
+            assert at_pause <= 10
+            await trio.sleep(500)
+            assert provider.ledger.received == at_pause
+            batch.resume()
+            taken += [outcome async for outcome in batch]
+        assert all(outcome.success for outcome in taken)
+        assert len(taken) == 50
+
+    run_simulated(main, settings=SimulatorSettings(latency_s=0.2))
+
+
+def test_limits_can_be_changed_while_a_batch_runs() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        before = trio.current_time()
+        async with client.batch((f"prompt {i}" for i in range(40)), concurrency=5) as batch:
+            await anext(batch)
+            batch.set_limits(Limits(requests_per_second=100), concurrency=9)
+            rest = [outcome async for outcome in batch]
+        assert len(rest) == 39
+        assert trio.current_time() - before < 10.0
+        with pytest.raises(trillium.InvalidRequestError):
+            batch.set_limits(concurrency=0)
+
+    run_simulated(main, limits=Limits(requests_per_minute=60))
+
+
+# A task that waits for quota keeps the time itself.
+
+
+def gate_of(limits: Limits) -> tuple[Gate, Quota]:
+    return Gate(), Quota(limits)
+
+
+def ticket_of(gate: Gate, quota: Quota) -> Ticket:
+    return Ticket(
+        age=gate.queues.next_age(), queue="q", permits=(), meter=quota.meter("m"), request=None
+    )
+
+
+async def test_each_that_waits_is_let_go_in_its_time(autojump_clock) -> None:
+    gate, quota = gate_of(Limits(requests_per_minute=60))
+    start, went = trio.current_time(), []
+
+    async def wait(ticket: Ticket) -> None:
+        await gate.wait_held(ticket)
+        went.append(trio.current_time() - start)
+        ticket.sent = True
+        gate.release(ticket)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(5):
+            nursery.start_soon(wait, ticket_of(gate, quota))
+    assert went == pytest.approx([0, 1, 2, 3, 4])
+    assert gate.queues.waiting == 0
+
+
+async def test_the_head_may_be_cancelled_and_the_next_keeps_the_time(autojump_clock) -> None:
+    gate, quota = gate_of(Limits(requests_per_minute=60))
+    first, second, third = (ticket_of(gate, quota) for _ in range(3))
+    await gate.wait_held(first)
+    first.sent = True
+    start = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        scope = trio.CancelScope()
+
+        async def wait_cancelled() -> None:
+            with scope:
+                await gate.wait_held(second)
+
+        nursery.start_soon(wait_cancelled)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(gate.wait_held, third)
+        await wait_all_tasks_blocked()
+        scope.cancel()
+        await wait_all_tasks_blocked()
+        assert second.state is IDLE
+    assert third.state is HELD
+    assert trio.current_time() - start == pytest.approx(1.0)
+
+
+async def test_a_cancellation_at_the_very_time_of_the_timer_loses_nothing(autojump_clock) -> None:
+    gate, quota = gate_of(Limits(requests_per_minute=60))
+    first, second, third = (ticket_of(gate, quota) for _ in range(3))
+    await gate.wait_held(first)
+    first.sent = True
+    start = trio.current_time()
+    with trio.CancelScope(deadline=start + 1.0):
+        await gate.wait_held(second)
+    if second.state is HELD:
+        gate.release(second)
+    assert second.state is IDLE
+    await gate.wait_held(third)
+    assert trio.current_time() - start <= 2.0 + 1e-6
+    assert gate.queues.waiting == 0
+
+
+async def test_what_is_released_unsent_gets_its_charge_back(autojump_clock) -> None:
+    gate, quota = gate_of(Limits(requests_per_minute=60))
+    for _ in range(3):
+        ticket = ticket_of(gate, quota)
+        await gate.wait_held(ticket)
+        gate.release(ticket)
+    (bucket,) = quota.meter("m").buckets
+    assert bucket.missing(trio.current_time()) == 0.0
+    assert quota.meter("m").held_until == -math.inf

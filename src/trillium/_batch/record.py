@@ -31,7 +31,6 @@ from trillium._batch.journal_options import Durability, JournalOptions
 from trillium._batch.journal_rewrite import TEMPORARY, LineReads, rewrite, sync_folder
 from trillium._batch.journal_scan import Found, scan_journal
 from trillium._batch.sidecar import Identity, Sidecar, lock_sidecar, sidecar_path
-from trillium._batch.waiter import Waiter
 from trillium._call.route import Route
 from trillium._wire.fingerprint import SHORT_HEX, Fingerprint
 from trillium._wire.recorded_lines import decode_head, decode_outcome
@@ -82,15 +81,15 @@ class Record:
         """
         self.options = options
         self.identity = identity
-        self.found = Found()
+        self.found: Found = Found()
         """What was there when it was opened."""
-        self.dropped = 0
+        self.dropped: int = 0
         """How many outcomes starting over has dropped."""
-        self.possibly_in_flight = 0
+        self.possibly_in_flight: int = 0
         """How many requests without an outcome an earlier run may have sent."""
         self.error: OutputError | None = None
         """Why it cannot be written."""
-        self.written = 0
+        self.written: int = 0
         """How many outcomes this run has written."""
         self._input_path = input_path
         self._digests = digests
@@ -107,7 +106,10 @@ class Record:
         self._on_disk: deque[Outcome] = deque()
         """To be given out."""
         self._sync_failed = False
-        self._gathering = Waiter()
+        self._stopping = threading.Event()
+        self._awake = threading.Event()
+        self._is_waiting = False
+        """Whether the thread waits for something to write."""
         self._fingerprints: dict[Route, Fingerprint] = {}
 
     # Opening.
@@ -247,37 +249,65 @@ class Record:
             self._sidecar.admit(index)
         except OSError as error:
             self.error = self.error or self._cannot_write(error, self._sidecar.path)
-            self._gathering.wake()
+            self._wake()
 
     def append(self, outcome: Outcome, request: Request | None, route: Route | None) -> None:
         """Take an outcome, to be written soon and given out then. It neither blocks nor fails."""
         self._appended.append(Written(outcome, request, route))
-        self._gathering.wake()
+        self._wake()
 
     async def write_as_they_come(
         self, give_out: Callable[[Outcome], None], failed: Callable[[], None]
     ) -> None:
-        """Write what is appended, until cancelled.
+        """Write what is appended, until cancelled, in a thread of this task's own.
 
         Args:
             give_out: Called with each outcome when it is written.
             failed: Called after each time that something could not be written (`error`).
         """
-        next_at = trio.current_time()
-        while True:
-            if not self._appended and self.error is None:
-                await self._gathering.wait()
-            elif not self._appended:
-                with trio.move_on_after(RETRY_S):
-                    await self._gathering.wait()
-            await trio.sleep_until(next_at)
-            next_at = trio.current_time() + GROUP_EVERY_S
-            # What the thread holds when it is abandoned is safe: `_close` waits for it.
-            await trio.to_thread.run_sync(self._try_to_write, abandon_on_cancel=True)
-            while self._on_disk:
-                give_out(self._on_disk.popleft())
-            if self.error is not None:
-                failed()
+        token = trio.lowlevel.current_trio_token()
+        reporting = True
+
+        def report() -> None:
+            if reporting:
+                while self._on_disk:
+                    give_out(self._on_disk.popleft())
+                if self.error is not None:
+                    failed()
+
+        def written() -> None:
+            with contextlib.suppress(trio.RunFinishedError):
+                token.run_sync_soon(report, idempotent=True)
+
+        try:
+            # A thread that stays: starting one for each group costs the event loop 300 µs.
+            await trio.to_thread.run_sync(
+                self._write_until_stopped,
+                written,
+                abandon_on_cancel=True,
+                limiter=trio.CapacityLimiter(1),
+            )
+        finally:
+            reporting = False
+            self._stopping.set()
+            self._awake.set()
+
+    def _write_until_stopped(self, written: Callable[[], None]) -> None:
+        while not self._stopping.is_set():
+            self._is_waiting = True
+            if not self._appended:
+                self._awake.wait(None if self.error is None else RETRY_S)
+            self._is_waiting = False
+            self._awake.clear()
+            if not self._stopping.is_set():
+                self._try_to_write()
+                written()
+                self._stopping.wait(GROUP_EVERY_S)
+
+    def _wake(self) -> None:
+        if self._is_waiting:
+            self._is_waiting = False
+            self._awake.set()
 
     @property
     def is_idle(self) -> bool:

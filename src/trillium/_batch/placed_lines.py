@@ -33,7 +33,7 @@ class PlacedLines:
 
     def __init__(self) -> None:
         self._pages: dict[int, array[int]] = {}
-        self.count = 0
+        self.count: int = 0
         """How many indexes have a line."""
 
     def put(self, index: int, offset: int, kind: ErrorKind | None) -> bool:

@@ -107,7 +107,7 @@ class Progress:
         """Count a request that waits to be sent again."""
         self._backing_off.add(index)
 
-    def outcome(self, outcome: Outcome, *, request: Request | None = None) -> None:
+    def outcome(self, outcome: Outcome, *, request: Request | None = None) -> None:  # noqa: ARG002
         """Count what is done."""
         if isinstance(outcome, Completion):
             self.completed += 1

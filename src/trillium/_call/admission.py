@@ -132,7 +132,7 @@ class _Wait:
             else:
                 self._timer.deadline = at
 
-    async def until_held(self) -> None:
+    async def until_held(self) -> None:  # noqa: ASYNC910  # one that waits is not held yet
         """Sleep until the ticket is held."""
         ticket = self.ticket
         try:

@@ -89,7 +89,7 @@ class Budget:
         self._held = ZERO
         self._purses: dict[Purse, None] = {}
         self._shares = Shares()
-        self.soft = soft
+        self.soft: bool = soft
 
     def __repr__(self) -> str:
         return f"<trillium.Budget {shown(self._spent)} of {shown(self._limit)} spent>"

@@ -165,7 +165,7 @@ class PooledExchange:
         whole = self._piece
         if whole and self._connection is None and len(whole) <= max_bytes:
             self._piece = b""
-            return whole  # as nearly always: it came with the headers
+            return whole  # noqa: ASYNC910  # as nearly always: it came with the headers
         pieces = []
         size = 0
         while piece := await self.receive():

@@ -161,13 +161,13 @@ class Watch:
         self._progress = progress
         self._is_draining = is_draining
         # Bound here: a call that is handed on would cost twice on the hot path.
-        self.admitted = progress.admitted
-        self.attempt_started = progress.attempt_started
-        self.attempt_ended = progress.attempt_ended
-        self.chunk = progress.chunk
-        self.retry = progress.retry
+        self.admitted: Callable[..., None] = progress.admitted
+        self.attempt_started: Callable[..., None] = progress.attempt_started
+        self.attempt_ended: Callable[..., None] = progress.attempt_ended
+        self.chunk: Callable[..., None] = progress.chunk
+        self.retry: Callable[..., None] = progress.retry
 
-    def outcome(self, outcome: Outcome, *, request: Request | None = None) -> None:
+    def outcome(self, outcome: Outcome, *, request: Request | None = None) -> None:  # noqa: ARG002
         """Count it, and keep it until it is taken."""
         if not outcome.success and outcome.error.kind is ErrorKind.NOT_SENT and self._is_draining():
             return  # nothing became of it: it was not sent, and will be asked when it goes on

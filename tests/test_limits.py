@@ -26,11 +26,11 @@ def test_all_that_is_told_holds_together() -> None:
     )
     assert limits.terms() == [
         LimitTerms(Counted.REQUESTS, 10, 1, 20),
-        LimitTerms(Counted.REQUESTS, 500, 60, pytest.approx(500 / 30)),
-        LimitTerms(Counted.REQUESTS, 1e4, 86_400, pytest.approx(1e4 / 43_200)),
+        LimitTerms(Counted.REQUESTS, 500, 60, 500 / 30),
+        LimitTerms(Counted.REQUESTS, 1e4, 86_400, 1e4 / 43_200),
         LimitTerms(Counted.TOKENS, 3e4, 60, 1000),
-        LimitTerms(Counted.INPUT_TOKENS, 2e4, 60, pytest.approx(2e4 / 30)),
-        LimitTerms(Counted.OUTPUT_TOKENS, 1e4, 60, pytest.approx(1e4 / 30)),
+        LimitTerms(Counted.INPUT_TOKENS, 2e4, 60, 2e4 / 30),
+        LimitTerms(Counted.OUTPUT_TOKENS, 1e4, 60, 1e4 / 30),
         LimitTerms(Counted.REQUESTS, 5, 2, 3),
         LimitTerms(Counted.TOKENS, 7, 60),
         LimitTerms(Counted.INPUT_TOKENS, 8, 60),

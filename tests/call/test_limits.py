@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import trio
@@ -78,7 +79,11 @@ def test_a_quota_that_two_clients_share_holds_for_both_together() -> None:
     async def main() -> None:
         quota = Quota(TOLD)
         async with open_simulator(STRICT) as provider:
-            where = {"base_url": provider.base_url, "key": provider.key, "limits": quota}
+            where: dict[str, Any] = {
+                "base_url": provider.base_url,
+                "key": provider.key,
+                "limits": quota,
+            }
             async with (
                 trillium.open_client("sim-1", **where) as one,
                 trillium.open_client("sim-1", **where) as two,

@@ -45,9 +45,11 @@ from trillium.cli.journaling import (
     is_journal,
     open_record,
 )
+from trillium.cli.limit_flags import PERMITTED, Permitted
 from trillium.cli.money import MONEYLESS, Money
 from trillium.cli.progress_line import display_for
 from trillium.cli.run import Job, Ran, run_job
+from trillium.cli.settings_file import configured, find_settings
 from trillium.cli.summary import exit_code, summary
 from trillium.cli.terminal import complain, tell
 from trillium.client import DEFAULT_CONCURRENCY, open_client
@@ -136,6 +138,7 @@ def batch(
     sampling: Annotated[Sampling, Flattened] = SAMPLING,
     patience: Annotated[Patience, Flattened] = PATIENT,
     pace: Annotated[Pace, Flattened] = _PACE,
+    permitted: Annotated[Permitted, Flattened] = PERMITTED,
     money: Annotated[Money, Flattened] = MONEYLESS,
     journaling: Annotated[Journaling, Flattened] = JOURNALING,
     prompt: Annotated[
@@ -154,9 +157,17 @@ def batch(
         UsageError: Wrong flags, input or output; nothing was sent.
     """
     timeouts = patience.timeouts()
+    settings = find_settings(None if input_ == STANDARD_STREAM else input_)
+    server, model, limits = configured(settings, server, model)
     asked = server.model(model)
     prices, budget = money.load_prices(), money.open_budget()
-    client = open_client(asked, timeouts=timeouts, retry=patience.retry(), prices=prices)
+    client = open_client(
+        asked,
+        timeouts=timeouts,
+        retry=patience.retry(),
+        prices=prices,
+        limits=permitted.over(limits),
+    )
     source = Source(
         input_,
         sampling.defaults(),

@@ -25,17 +25,13 @@ _NOT_TEXT: Final = (
 """Keys of parts whose tokens no number of bytes bounds. Inside of texts quotes are escaped."""
 
 
-class _Generation(msgspec.Struct):
-    max_output_tokens: Any = msgspec.field(default=None, name="maxOutputTokens")
-
-
 class _Body(msgspec.Struct):
     max_tokens: Any = None
     max_completion_tokens: Any = None
     max_output_tokens: Any = None
-    generation: _Generation | None = msgspec.field(default=None, name="generationConfig")
+    generation: Any = msgspec.field(default=None, name="generationConfig")
     service_tier: Any = None
-    tools: msgspec.Raw | None = None
+    tools: Any = None
 
 
 _decode_body: Final = msgspec.json.Decoder(_Body).decode
@@ -62,7 +58,7 @@ def worst_cost(tariff: Tariff | None, body: bytes, *, now: float) -> Decimal:
         )
     said = _decode_body(body)
     input_tokens = len(body) + PROMPT_OVERHEAD_TOKENS
-    if said.tools is not None:
+    if said.tools:
         input_tokens += TOOLS_OVERHEAD_TOKENS
     if any(key in body for key in _NOT_TEXT):
         if tariff.context_tokens is None:
@@ -81,8 +77,9 @@ def worst_cost(tariff: Tariff | None, body: bytes, *, now: float) -> Decimal:
 
 
 def _output_bound(said: _Body, tariff: Tariff) -> int:
-    generation = None if said.generation is None else said.generation.max_output_tokens
-    told = (said.max_tokens, said.max_completion_tokens, said.max_output_tokens, generation)
+    told = [said.max_tokens, said.max_completion_tokens, said.max_output_tokens]
+    if isinstance(said.generation, dict):
+        told.append(said.generation.get("maxOutputTokens"))
     bounds = [bound for bound in told if isinstance(bound, int) and not isinstance(bound, bool)]
     if bounds:
         return max(bounds)

@@ -7,6 +7,7 @@ end: exact, and under a microsecond a completion.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Final, final
@@ -54,12 +55,15 @@ class Rates:
 
     _input: int = attrs.field(init=False, repr=False, eq=False)
     _output: int = attrs.field(init=False, repr=False, eq=False)
-    _cached: int = attrs.field(init=False, repr=False, eq=False)
-    _cache_write: int = attrs.field(init=False, repr=False, eq=False)
-    _reasoning: int = attrs.field(init=False, repr=False, eq=False)
+    _cached_more: int = attrs.field(init=False, repr=False, eq=False)
+    _written_more: int = attrs.field(init=False, repr=False, eq=False)
+    _reasoning_more: int = attrs.field(init=False, repr=False, eq=False)
+    """How much more a part costs than the rest of the input, or of the output."""
     _per_request: int = attrs.field(init=False, repr=False, eq=False)
     _exponent: Decimal = attrs.field(init=False, repr=False, eq=False)
     """The integers above are USD per token, times ten to the minus this."""
+    _longest: int = attrs.field(init=False, repr=False, eq=False)
+    """The longest prompt that these rates are for."""
 
     def __attrs_post_init__(self) -> None:
         starts = [tier.above_tokens for tier in self.tiers]
@@ -75,24 +79,39 @@ class Rates:
         per_token = [EXACT.scaleb(rate, -6) for rate in rates]
         exponent = min(0, *(_exponent_of(rate) for rate in (*per_token, self.per_request)))
         whole = [int(EXACT.scaleb(rate, -exponent)) for rate in (*per_token, self.per_request)]
-        names = ("_input", "_output", "_cached", "_cache_write", "_reasoning", "_per_request")
+        for place, rest in ((2, 0), (3, 0), (4, 1)):
+            whole[place] -= whole[rest]
+        names = (
+            "_input",
+            "_output",
+            "_cached_more",
+            "_written_more",
+            "_reasoning_more",
+            "_per_request",
+        )
         for name, number in zip(names, whole, strict=True):
             object.__setattr__(self, name, number)
         object.__setattr__(self, "_exponent", Decimal(exponent))
+        object.__setattr__(self, "_longest", starts[0] if starts else sys.maxsize)
 
     def cost(self, usage: Usage) -> Decimal:
         """Return what a request cost, in USD, exactly."""
-        rates = self
-        if self.tiers and usage.input_tokens > self.tiers[0].above_tokens:
-            rates = self._of_length(usage.input_tokens)
-        whole = (
-            usage.input_tokens * rates._input
-            + usage.output_tokens * rates._output
-            + rates._per_request
-        )
-        if usage.cached_tokens or usage.cache_write_tokens or usage.reasoning_tokens:
-            whole += rates._of_parts(usage)
-        return _scaleb(Decimal(whole), rates._exponent)
+        total, output = usage.input_tokens, usage.output_tokens
+        rates = self if total <= self._longest else self._of_length(total)
+        whole = total * rates._input + output * rates._output + rates._per_request
+        # What parts with rates of their own cost more than the rest of the whole.
+        cached, written = usage.cached_tokens, usage.cache_write_tokens
+        if cached or written:
+            whole += cached * rates._cached_more + written * rates._written_more
+            if cached + written > total:
+                # Parts that are more than the whole: no rest is left that could be negative.
+                whole += (cached + written - total) * rates._input
+        if rates._reasoning_more:
+            reasoning = usage.reasoning_tokens
+            whole += reasoning * rates._reasoning_more
+            if reasoning > output:
+                whole += (reasoning - output) * rates._output
+        return _scaleb(whole, rates._exponent)
 
     def worst_cost(self, input_tokens: int, output_tokens: int) -> Decimal:
         """Return what a request of at most these tokens costs at most, in USD.
@@ -119,19 +138,6 @@ class Rates:
                 break
             found = tier.rates
         return found
-
-    def _of_parts(self, usage: Usage) -> int:
-        """Return what the parts with rates of their own cost more than the rest of the whole."""
-        cached, written = usage.cached_tokens, usage.cache_write_tokens
-        more = cached * (self._cached - self._input) + written * (self._cache_write - self._input)
-        if cached + written > usage.input_tokens:
-            # Parts that are more than the whole: no rest is left that could be negative.
-            more += (cached + written - usage.input_tokens) * self._input
-        reasoning = usage.reasoning_tokens
-        if self._reasoning != self._output:
-            more += reasoning * (self._reasoning - self._output)
-            more += max(0, reasoning - usage.output_tokens) * self._output
-        return more
 
 
 @final

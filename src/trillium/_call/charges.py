@@ -44,7 +44,8 @@ def settle(ticket: Ticket, attempt: Attempt, found: Answer | Fault, *, sent_at: 
                 else (usage.input_tokens, usage.output_tokens, usage.cached_tokens),
                 now,
             )
-        _learn(meter, ticket, attempt, now)
+        if meter.wants_headers(now):
+            _learn(meter, ticket, attempt, now)
         return
     if attempt.sends == 0 and charge is not None:
         meter.give_back(charge)

@@ -40,6 +40,10 @@ LEAST_HOLD_S: Final = 0.25
 """How long at least, where a shorter wait is asked for that no header explains."""
 MAX_HOLD_S: Final = 16.0
 """... up to this, as long as nothing was accepted in between."""
+HEADERS_PER_S: Final = 50.0
+HEADERS_AT_ONCE: Final = 50
+"""How many answers' headers are read: see `Meter.wants_headers`."""
+
 LOOK_S: Final = 2.0
 """Over how long the rate before a first refusal is measured; up to twice as long."""
 _NO_AMOUNTS: Final[Amounts] = (1.0, 0.0, 0.0, 0.0)
@@ -81,6 +85,8 @@ class Meter:
     """Attempts that were let go and are not over, kept by admission."""
     quiet: bool = attrs.field(default=False, init=False)
     """Whether nothing is limited: whoever asks need not look any further."""
+    _read_at: float = attrs.field(default=-math.inf, init=False)
+    """Until when the reading of headers has used up its share of time (GCRA)."""
     accepted: int = attrs.field(default=0, init=False)
     """Attempts that were let go, less those that were refused; kept by admission."""
     _young: list[Request] | None = attrs.field(factory=list, init=False)
@@ -209,6 +215,18 @@ class Meter:
                 self._looked = (sent_at, self.accepted - self.in_flight)
             self._looked_before, self._looked = self._looked, (now, self.accepted)
         self._active_at = now
+
+    def wants_headers(self, now: float) -> bool:
+        """Whether the headers of an answer are worth reading now; those of a refusal always are.
+
+        Reading them costs as much as half a call, and of hundreds of answers in a second each
+        tells what the one before did: so a burst of them is read, and then some each second.
+        """
+        read_at = max(self._read_at, now) + 1 / HEADERS_PER_S
+        if read_at - now > HEADERS_AT_ONCE / HEADERS_PER_S:
+            return False
+        self._read_at = read_at
+        return True
 
     def answered(self, charge: Charge, tokens: tuple[int, int, int] | None, now: float) -> None:
         """Settle what a request was charged.

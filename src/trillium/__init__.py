@@ -11,6 +11,7 @@ import sys
 import typing
 
 if typing.TYPE_CHECKING:
+    from trillium._batch.answer_cache import AnswerCache
     from trillium._batch.journal_options import Durability, JournalOptions
     from trillium._batch.run import Batch
     from trillium._batch.statistics import BatchStatistics, Stop, StopCause
@@ -81,6 +82,7 @@ if typing.TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AnswerCache",
     "Batch",
     "BatchCost",
     "BatchStatistics",
@@ -161,6 +163,7 @@ __all__ = [
 _HOMES: typing.Final = {
     name: f"trillium.{module}"
     for module, names in {
+        "_batch.answer_cache": "AnswerCache",
         "_batch.journal_options": "Durability JournalOptions",
         "_batch.run": "Batch",
         "_batch.statistics": "BatchStatistics Stop StopCause",

@@ -9,13 +9,14 @@ from collections.abc import AsyncIterable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from types import TracebackType
-from typing import Final, Self, TypeVar, final
+from typing import TYPE_CHECKING, Final, Self, TypeVar, final
 
 import trio
 
 from trillium._batch.journal_options import JournalOptions
 from trillium._batch.options import BatchOptions
 from trillium._batch.record import Record
+from trillium._batch.reuse import Reuse
 from trillium._batch.run import Batch
 from trillium._batch.sidecar import Identity
 from trillium._call.account import open_purse
@@ -42,6 +43,9 @@ from trillium.prices import Prices
 from trillium.providers import SIM, SIM_BASE_URL, resolve
 from trillium.sim import SimTransport
 from trillium.timeouts import Timeouts
+
+if TYPE_CHECKING:
+    from trillium._batch.answer_cache import AnswerCache
 
 Prompt = str | Message | Request
 """What may be asked: a bare string is one user message."""
@@ -286,6 +290,8 @@ class Client:
         observer: Observer | None = None,
         budget: Budget | Decimal | None = None,
         journal: str | os.PathLike[str] | JournalOptions | Record | None = None,
+        dedupe: bool = False,
+        cache: str | os.PathLike[str] | AnswerCache | None = None,
     ) -> Batch:
         """Return a batch over `requests`, an async context manager and iterator of outcomes.
 
@@ -306,6 +312,10 @@ class Client:
                 again. `JournalOptions` say otherwise. Entering the block, and iterating, may
                 raise an `OutputError`: another process writes it, it is of other requests, or
                 the disk is full.
+            dedupe: Ask requests once that are equal in all that is sent: to one in flight, or to
+                one that the journal has the answer of. Each has its own outcome, and what was
+                `reused` costs nothing.
+            cache: A file of answers that many jobs share; what stands in it is not asked.
 
         Raises:
             InvalidRequestError: A bound that is none, or a budget without a price.
@@ -323,6 +333,7 @@ class Client:
         def route_of(request: Request) -> Route:
             return self._route(model if request.model is None else request.model)
 
+        record = self._record(journal, model, digests=dedupe)
         return Batch(
             requests,
             route_of=route_of,
@@ -334,7 +345,8 @@ class Client:
                 deadline_s=deadline_s,
                 observer=observer or self._observer,
                 purse=open_purse(as_budget(budget), self._budget, self._routes, model),
-                record=None if journal is None else self._record(journal, model),
+                record=record,
+                reuse=_reuse(cache, record, dedupe=dedupe),
             ),
         )
 
@@ -466,8 +478,14 @@ class Client:
         return outcome
 
     def _record(
-        self, journal: str | os.PathLike[str] | JournalOptions | Record, model: str | Model | None
-    ) -> Record:
+        self,
+        journal: str | os.PathLike[str] | JournalOptions | Record | None,
+        model: str | Model | None,
+        *,
+        digests: bool,
+    ) -> Record | None:
+        if journal is None:
+            return None
         if isinstance(journal, Record):
             return journal
         if not isinstance(journal, JournalOptions):
@@ -476,7 +494,7 @@ class Client:
         endpoint = named.endpoint if isinstance(named, Model) else self._routes.endpoint
         name = named.name if isinstance(named, Model) else named
         asked = {"endpoint": endpoint.base_url, "dialect": endpoint.dialect, "model": name}
-        return Record(journal, Identity(parameters=asked))
+        return Record(journal, Identity(parameters=asked), digests=digests)
 
     def _check_open(self) -> None:
         if self._state == "new":
@@ -494,6 +512,18 @@ class Client:
         return open_transport(
             endpoint.base_url, self._given_transport, ssl_context=self._ssl_context
         )
+
+
+def _reuse(
+    cache: str | os.PathLike[str] | AnswerCache | None, record: Record | None, *, dedupe: bool
+) -> Reuse | None:
+    if cache is None and not dedupe:
+        return None
+    if isinstance(cache, str | os.PathLike):
+        from trillium._batch.answer_cache import AnswerCache  # noqa: PLC0415  # 5 ms of sqlite3
+
+        cache = AnswerCache(cache)
+    return Reuse(dedupe=dedupe, cache=cache, record=record)
 
 
 def _index(outcome: Outcome) -> int:

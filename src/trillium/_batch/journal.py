@@ -55,14 +55,19 @@ class Journal:
         """How many outcomes are not written yet, one that is written in part included."""
         return self._pending.count(b"\n")
 
-    def append(self, outcome: Outcome, *, request: str | None = None) -> None:
+    def append(self, outcome: Outcome, *, request: str | None = None) -> int:
         """Take an outcome, to be written by the next commit. It neither blocks nor fails.
 
         Args:
             outcome: The outcome.
             request: The digest of what was sent, to stand in its line.
+
+        Returns:
+            How many bytes its line takes.
         """
-        self._pending += encode_outcome(outcome, request=request)
+        line = encode_outcome(outcome, request=request)
+        self._pending += line
+        return len(line)
 
     def commit(self) -> None:
         """Write all that was appended, in one call of the system if that takes it. It blocks.

@@ -7,6 +7,7 @@ from typing import final
 import attrs
 
 from trillium._batch.record import Record
+from trillium._batch.reuse import Reuse
 from trillium._money.budget import Purse
 from trillium.observers import Observer
 from trillium.timeouts import Timeouts
@@ -31,3 +32,5 @@ class BatchOptions:
     """The budgets that each attempt is paid from."""
     record: Record | None = None
     """The journal that each outcome is written to before it is given out."""
+    reuse: Reuse | None = None
+    """What knows of requests that need not be asked."""

@@ -26,16 +26,18 @@ from typing import Final, final
 import attrs
 import trio
 
+from trillium._batch.fingerprints import Fingerprints
 from trillium._batch.journal import Journal, refuse_input
 from trillium._batch.journal_options import Durability, JournalOptions
 from trillium._batch.journal_rewrite import TEMPORARY, LineReads, rewrite, sync_folder
 from trillium._batch.journal_scan import Found, scan_journal
+from trillium._batch.placed_lines import DigestOffsets
 from trillium._batch.sidecar import Identity, Sidecar, lock_sidecar, sidecar_path
 from trillium._call.route import Route
-from trillium._wire.fingerprint import SHORT_HEX, Fingerprint
+from trillium._wire.fingerprint import SHORT_HEX
 from trillium._wire.recorded_lines import decode_head, decode_outcome
 from trillium.completions import Outcome
-from trillium.errors import InvalidRequestError, OutputError
+from trillium.errors import OutputError
 from trillium.messages import Request
 
 GROUP_EVERY_S: Final = 0.01
@@ -48,13 +50,17 @@ GRACE_S: Final = 10.0
 
 
 @final
-@attrs.frozen
+@attrs.define(eq=False)
 class Written:
     """An outcome on its way to the disk, and what its line is made of."""
 
     outcome: Outcome
     request: Request | None
     route: Route | None
+    digest: str | None = None
+    """Of the request, in its line."""
+    offset: int = 0
+    """Where its line begins."""
 
 
 @final
@@ -101,16 +107,18 @@ class Record:
         self._lock = threading.Lock()
         """Held by whoever writes: an abandoned thread may still be at it when the run ends."""
         self._appended: deque[Written] = deque()
-        self._encoded: deque[Outcome] = deque()
+        self._encoded: deque[Written] = deque()
         """Handed to `_journal`, and not known to be on the disk."""
-        self._on_disk: deque[Outcome] = deque()
+        self._on_disk: deque[Written] = deque()
         """To be given out."""
         self._sync_failed = False
         self._stopping = threading.Event()
         self._awake = threading.Event()
         self._is_waiting = False
         """Whether the thread waits for something to write."""
-        self._fingerprints: dict[Route, Fingerprint] = {}
+        self._fingerprints = Fingerprints()
+        self._end = 0
+        """Where the next line begins."""
 
     # Opening.
 
@@ -167,7 +175,7 @@ class Record:
         found = (
             scan_journal(self._fd, name=path, digests=self._digests, checkpoint=checkpoint)
             if not options.fresh
-            else Found()
+            else Found(digests=DigestOffsets() if self._digests else None)
         )
         try:
             if options.fresh:
@@ -194,6 +202,7 @@ class Record:
         )
         self._journal = Journal(self._fd, name=path, closes=False)
         self._reads = LineReads(self._fd)
+        self._end = os.fstat(self._fd).st_size
 
     # What is there already.
 
@@ -271,7 +280,9 @@ class Record:
         def report() -> None:
             if reporting:
                 while self._on_disk:
-                    give_out(self._on_disk.popleft())
+                    line = self._on_disk.popleft()
+                    self._note_digest(line)
+                    give_out(line.outcome)
                 if self.error is not None:
                     failed()
 
@@ -316,7 +327,7 @@ class Record:
 
     def unwritten(self) -> list[Outcome]:
         """Return the outcomes that are not on the disk, the first first."""
-        return [*self._encoded, *(written.outcome for written in self._appended)]
+        return [written.outcome for written in (*self._encoded, *self._appended)]
 
     def _try_to_write(self) -> None:
         """Write all there is; the first reason against it is kept."""
@@ -331,9 +342,11 @@ class Record:
         if journal is None or sidecar is None or self._sync_failed:
             return
         while self._appended:
-            written = self._appended[0]
-            journal.append(written.outcome, request=self._digest(written.request, written.route))
-            self._encoded.append(written.outcome)
+            line = self._appended[0]
+            line.digest = self._digest(line.request, line.route)
+            line.offset = self._end
+            self._end += journal.append(line.outcome, request=line.digest)
+            self._encoded.append(line)
             self._appended.popleft()
         if not self._encoded:
             return
@@ -376,15 +389,13 @@ class Record:
     def _digest(self, request: Request | None, route: Route | None) -> str | None:
         if request is None or route is None:
             return None
-        fingerprint = self._fingerprints.get(route)
-        if fingerprint is None:
-            station = route.station
-            fingerprint = Fingerprint(station.dialect, station.endpoint, model=route.model)
-            self._fingerprints[route] = fingerprint
-        try:
-            return fingerprint.digest(request).hex()[:SHORT_HEX]
-        except InvalidRequestError:
-            return None  # it could not be sent either
+        digest = self._fingerprints.digest(request, route)
+        return None if digest is None else digest.hex()[:SHORT_HEX]
+
+    def _note_digest(self, line: Written) -> None:
+        digests = self.found.digests
+        if digests is not None and line.digest is not None and line.outcome.success:
+            digests.put(int(line.digest, 16), line.offset)
 
     # Closing.
 

@@ -87,6 +87,7 @@ class Batch:
         limit = options.concurrency
         self._bounds = bounds_of(limit)
         self._record = options.record
+        self._reuse = options.reuse
         least = MIN_WINDOW if self._record is None else MIN_WINDOW_RECORDED
         self._window = Window(max(least, WINDOW_PER_WORKER * options.expected_concurrency))
         self._feeder = Feeder(
@@ -136,6 +137,8 @@ class Batch:
             self._nursery.start_soon(
                 write, self._give_out, self._record_failed, name="trillium batch: journal"
             )
+        if self._reuse is not None:
+            await self._reuse.open(self._nursery, deliver=self._deliver, ask=self._ask)
         self._nursery.start_soon(self._feed, name="trillium batch: feeder")
         if self._deadline != math.inf:
             self._nursery.start_soon(self._keep_deadline, name="trillium batch: deadline")
@@ -156,6 +159,8 @@ class Batch:
             # It waits for the batch's own tasks alone, and those are cancelled.
             suppressed = await self._manager.__aexit__(kind, error, traceback)  # noqa: ASYNC102
         finally:
+            if self._reuse is not None:
+                await self._reuse.aclose()  # noqa: ASYNC102  # as the next
             if record is not None:
                 await record.aclose(  # noqa: ASYNC102  # bounds what it shields by itself
                     finished=error is None and self._feeder.done and not self._window.taken,
@@ -291,6 +296,11 @@ class Batch:
                 self._tally.count(restored)
                 self._give_out(restored)  # it is on the disk
                 return
+        if self._reuse is None or not self._reuse.takes(index, request, route):
+            self._ask(index, request, route)
+
+    def _ask(self, index: int, request: Request, route: Route) -> None:
+        """Put a request into its queue, if it can still be sent."""
         queue = self._queues.get(route)
         if queue is None:
             queue = self._queues[route] = RouteQueue(
@@ -405,6 +415,8 @@ class Batch:
             self._record.append(outcome, request, route)
         else:
             self._give_out(outcome)
+        if self._reuse is not None:
+            self._reuse.ended(outcome)
         if self._stop is not None:
             self._feeder.wake()
 

@@ -1,0 +1,32 @@
+"""Digests of requests, with what is the same for a route worked out once."""
+
+from __future__ import annotations
+
+from typing import final
+
+from trillium._call.route import Route
+from trillium._wire.fingerprint import Fingerprint
+from trillium.errors import InvalidRequestError
+from trillium.messages import Request
+
+
+@final
+class Fingerprints:
+    """Makes the digests of the requests of one batch."""
+
+    __slots__ = ("_of_routes",)
+
+    def __init__(self) -> None:
+        self._of_routes: dict[Route, Fingerprint] = {}
+
+    def digest(self, request: Request, route: Route) -> bytes | None:
+        """Return what tells a request from others; None if it cannot be sent."""
+        fingerprint = self._of_routes.get(route)
+        if fingerprint is None:
+            station = route.station
+            fingerprint = Fingerprint(station.dialect, station.endpoint, model=route.model)
+            self._of_routes[route] = fingerprint
+        try:
+            return fingerprint.digest(request)
+        except InvalidRequestError:
+            return None

@@ -26,7 +26,7 @@ _BUILT_IN: Final = ("holysheep", "sim")
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Prices:
     """The prices in use: what a client is given to know what its requests cost.
 

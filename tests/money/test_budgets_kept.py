@@ -233,3 +233,19 @@ def test_cancelled_at_any_checkpoint_no_cent_is_held_or_lost(*, faulty: bool) ->
 
     outer = trillium.Budget(trillium.usd(1_000))
     run_priced(main, budget=outer, retry=RetryPolicy(max_attempts=3))
+
+
+def test_a_batch_without_a_model_of_its_own_is_paid_for_by_those_of_its_requests() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        host = provider.base_url.split("/")[2]
+        rates = f'provider = "{host}"\n[models."*"]\ninput = 2\noutput = 10'
+        prices = Prices((parse_list(rates, file="test"),))
+        async with trillium.open_client(
+            base_url=provider.base_url, key=provider.key, prices=prices
+        ) as other:
+            budget = trillium.Budget(trillium.usd(1))
+            async with other.batch(requests(3, model="sim-1"), budget=budget) as batch:
+                assert all([outcome.success async for outcome in batch])
+            assert budget.spent_usd == batch.cost.usd > 0
+
+    run_priced(main)

@@ -19,7 +19,7 @@ from trillium.errors import Fault, InvalidRequestError
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Account:
     """A call's claim, and the purse that it is made to."""
 

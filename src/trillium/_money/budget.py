@@ -137,7 +137,7 @@ class Budget:
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Shares:
     """What attempts cost of their worst case: the last ones, and a quantile of them."""
 
@@ -170,7 +170,7 @@ def as_budget(budget: Budget | Decimal | None) -> Budget | None:
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Claim:
     """One request's claim to the money for an attempt."""
 
@@ -186,7 +186,7 @@ class Claim:
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Purse:
     """The claims of one batch, or of a client's single calls, to its budgets."""
 

@@ -135,7 +135,7 @@ class BatchCost:
 
 
 @final
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class CostTally:
     """Running sums, by endpoint and model."""
 

@@ -55,7 +55,7 @@ _SNAPSHOT: Final = re.compile(r"[-@](20\d{2}-\d{2}-\d{2}|20\d{6})$")
 
 
 @final
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class PriceList:
     """The prices of one provider, as somebody wrote them down."""
 

@@ -30,7 +30,7 @@ def _as_optional_rate(rate: object) -> Decimal | None:
 
 
 @final
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Rates:
     """What one model costs, in USD per million tokens.
 
@@ -53,16 +53,16 @@ class Rates:
     tiers: tuple[Tier, ...] = ()
     """Rates of longer prompts, shortest first."""
 
-    _input: int = attrs.field(init=False, repr=False, eq=False)
-    _output: int = attrs.field(init=False, repr=False, eq=False)
-    _cached_more: int = attrs.field(init=False, repr=False, eq=False)
-    _written_more: int = attrs.field(init=False, repr=False, eq=False)
-    _reasoning_more: int = attrs.field(init=False, repr=False, eq=False)
+    _input: int = attrs.field(init=False)
+    _output: int = attrs.field(init=False)
+    _cached_more: int = attrs.field(init=False)
+    _written_more: int = attrs.field(init=False)
+    _reasoning_more: int = attrs.field(init=False)
     """How much more a part costs than the rest of the input, or of the output."""
-    _per_request: int = attrs.field(init=False, repr=False, eq=False)
-    _exponent: Decimal = attrs.field(init=False, repr=False, eq=False)
+    _per_request: int = attrs.field(init=False)
+    _exponent: Decimal = attrs.field(init=False)
     """The integers above are USD per token, times ten to the minus this."""
-    _longest: int = attrs.field(init=False, repr=False, eq=False)
+    _longest: int = attrs.field(init=False)
     """The longest prompt that these rates are for."""
 
     def __attrs_post_init__(self) -> None:
@@ -141,7 +141,7 @@ class Rates:
 
 
 @final
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Tier:
     """The rates of prompts above a length."""
 

@@ -24,7 +24,7 @@ ANY_TIER: Final = "auto"
 
 
 @final
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Period:
     """Rates, and when they are in force."""
 
@@ -61,7 +61,7 @@ def _midnight(day: date) -> float:
 
 
 @final
-@attrs.frozen
+@attrs.frozen(eq=False, repr=False)
 class Variant:
     """Rates that replace the standard ones in a batch API or a service tier."""
 

@@ -53,7 +53,7 @@ Prompt = str | Message | Request
 ModelT = TypeVar("ModelT", str, Model)
 
 DEFAULT_CONCURRENCY: Final = 50
-"""Of a batch for which no bound was told: below the limits of most paid accounts."""
+"""Where a batch begins for which no bound was told: below the limits of most paid accounts."""
 
 
 def open_client(
@@ -84,7 +84,7 @@ def open_client(
         dialect: The wire format of `base_url`: `openai-chat` (the default) or `anthropic`.
         headers: Further headers of every request to `base_url`.
         concurrency: How many attempts may be in flight at once at an endpoint. None sets no bound
-            for single calls, and 50 for a batch.
+            for single calls; a batch begins with 50 and finds out how many are of use.
         timeouts: Deadlines of each request; by default it may take 120 s in all.
         retry: How often, and after what waits, attempts are made again.
         transport: Your own `httpx.AsyncClient` or transport in the place of the built-in pool.
@@ -327,7 +327,8 @@ class Client:
         if deadline_s is not None and not 0 < deadline_s < math.inf:
             raise InvalidRequestError(f"deadline_s is {deadline_s!r}: seconds above 0 are needed")
         bound = self._routes.concurrency
-        if concurrency is None and bound is None:
+        adaptive = concurrency is None and bound is None
+        if adaptive:
             concurrency = DEFAULT_CONCURRENCY
 
         def route_of(request: Request) -> Route:
@@ -339,6 +340,7 @@ class Client:
             route_of=route_of,
             options=BatchOptions(
                 concurrency=concurrency,
+                adaptive=adaptive,
                 expected_concurrency=min(n for n in (concurrency, bound) if n is not None),
                 ordered=ordered,
                 timeouts=timeouts or self._timeouts,

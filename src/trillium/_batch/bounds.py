@@ -9,7 +9,9 @@ import attrs
 import trio
 
 from trillium._call.route import Route
+from trillium._policy.concurrency import Concurrency
 from trillium._policy.places import Places
+from trillium.completions import Completion, Outcome
 from trillium.errors import InvalidRequestError
 from trillium.limits import Limits
 
@@ -21,6 +23,8 @@ class Bounds:
 
     places: Places
     """Its attempts in flight: a permit of all of its tickets."""
+    adaptive: Concurrency | None = None
+    """What finds out how many may be in flight, where nobody has said."""
     _limits: Limits | None = attrs.field(default=None, init=False)
     _routes: list[Route] = attrs.field(factory=list, init=False)
 
@@ -39,6 +43,29 @@ class Bounds:
         self.places.shut = False
         self._wake()
 
+    def answered(self, outcome: Outcome) -> int:
+        """Let an outcome say whether more may be in flight; return how many may, 0 is unsaid."""
+        adaptive = self.adaptive
+        if adaptive is not None and isinstance(outcome, Completion):
+            adaptive.answered(
+                in_flight=self.places.borrowed_tokens,
+                first_token_s=outcome.first_token_s,
+                latency_s=outcome.latency_s,
+                output_tokens=0 if outcome.usage is None else outcome.usage.output_tokens,
+            )
+            if adaptive.bound != self.places.total_tokens:
+                more = adaptive.bound > self.places.total_tokens
+                self.places.total_tokens = adaptive.bound
+                if more:
+                    self._wake()
+        return 0 if adaptive is None else adaptive.bound
+
+    def throttled(self) -> None:
+        """Take note that a request was refused, or the provider overloaded."""
+        if self.adaptive is not None:
+            self.adaptive.throttled(in_flight=self.places.borrowed_tokens)
+            self.places.total_tokens = self.adaptive.bound
+
     def set_concurrency(self, concurrency: object) -> int:
         """Change how many may be in flight; return that.
 
@@ -48,6 +75,7 @@ class Bounds:
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
             msg = f"concurrency is {concurrency!r}: a whole number of at least 1 is needed"
             raise InvalidRequestError(msg)
+        self.adaptive = None  # it has been said now
         self.places.total_tokens = concurrency
         self._wake()
         return concurrency
@@ -64,6 +92,14 @@ class Bounds:
             route.gate.wake()
 
 
-def bounds_of(concurrency: int | None) -> Bounds:
-    """Return the bounds of a new batch; None bounds nothing."""
-    return Bounds(Places(math.inf if concurrency is None else concurrency))
+def bounds_of(concurrency: int | None, *, adaptive: bool = False) -> Bounds:
+    """Return the bounds of a new batch.
+
+    Args:
+        concurrency: How many attempts may be in flight; None bounds nothing.
+        adaptive: Whether that is only where it begins.
+    """
+    places = Places(math.inf if concurrency is None else concurrency)
+    if adaptive and concurrency is not None:
+        return Bounds(places, Concurrency(concurrency))
+    return Bounds(places)

@@ -20,6 +20,8 @@ class BatchOptions:
 
     concurrency: int | None
     """Attempts of this batch in flight at once, at most; None: the endpoint's own bound alone."""
+    adaptive: bool = attrs.field(default=False, kw_only=True)
+    """Whether `concurrency` is only where it begins: it is found by trying."""
     expected_concurrency: int
     """How many can be in flight, for the size of the window."""
     ordered: bool

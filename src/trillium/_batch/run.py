@@ -85,7 +85,7 @@ class Batch:
         self._route_of = route_of
         self._options = options
         limit = options.concurrency
-        self._bounds = bounds_of(limit)
+        self._bounds = bounds_of(limit, adaptive=options.adaptive)
         self._record = options.record
         self._reuse = options.reuse
         least = MIN_WINDOW if self._record is None else MIN_WINDOW_RECORDED
@@ -215,10 +215,7 @@ class Batch:
         self._stop_sending(Stop(StopCause.DRAINED, "the batch was drained"))
 
     def pause(self) -> None:
-        """Send nothing until `resume`, retries included; what is in flight goes on.
-
-        Nothing fails for it: requests' clocks stand still; the batch's deadline does not.
-        """
+        """Send nothing until `resume`. Nothing fails for it; the batch's deadline goes on."""
         self._bounds.pause()
 
     def resume(self) -> None:
@@ -226,22 +223,16 @@ class Batch:
         self._bounds.resume()
 
     def set_limits(self, limits: Limits | None = None, *, concurrency: int | None = None) -> None:
-        """Change the bounds while the batch runs; None leaves what there is.
-
-        Args:
-            limits: In the place of those that were told for the endpoints that it asks, also for
-                others who use these through the same client or `Quota`. What was learnt stays.
-            concurrency: How many attempts of this batch may be in flight at once.
-
-        Raises:
-            InvalidRequestError: `concurrency` is not a whole number from 1.
-        """
+        """Change the bounds while it runs; limits also for others at the same endpoints."""
         if concurrency is not None:
-            wanted = WINDOW_PER_WORKER * self._bounds.set_concurrency(concurrency)
-            self._window.size = max(self._window.size, wanted)
-            self._feeder.wake()
+            self._widen(self._bounds.set_concurrency(concurrency))
         if limits is not None:
             self._bounds.set_limits(limits)
+
+    def _widen(self, concurrency: int) -> None:
+        if 0 < self._window.size < WINDOW_PER_WORKER * concurrency:
+            self._window.size = WINDOW_PER_WORKER * concurrency
+            self._feeder.wake()
 
     def statistics(self) -> BatchStatistics:
         """Return where the requests are now."""
@@ -384,6 +375,8 @@ class Batch:
         self._deliver(outcome, call.request, call.route)
         if not outcome.success:
             self._note_failure(call.route, outcome)
+        elif self._bounds.adaptive is not None:
+            self._widen(self._bounds.answered(outcome))
         # No checkpoint here: what the ticket lets go now, this worker takes.
         self._reusable_workers = 1
         call.let_go()
@@ -392,8 +385,10 @@ class Batch:
             return None
         return self._next_call()
 
-    def backoff_began(self) -> None:
+    def backoff_began(self, *, throttled: bool) -> None:
         """Lend the place of a request that backs off to another (a call's `Seat`)."""
+        if throttled:
+            self._bounds.throttled()
         self._tally.backing_off += 1
         self._window.lent += 1
         self._feeder.wake()

@@ -289,3 +289,35 @@ def test_a_password_in_a_base_url_is_refused_and_not_quoted(scheme: str) -> None
     with pytest.raises(InvalidRequestError) as caught:
         endpoint(base_url=f"{scheme}://user:{KEY}@host")
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:99999/v1",
+        "http://127.0.0.1:abc/v1",
+        "http://127.0.0.1:0/v1",
+        "http://[::1/v1",
+        "http://a b/v1",
+        "http://exämple.com/v1",
+        "http://:80/v1",
+    ],
+)
+def test_what_is_no_host_or_port_is_refused_at_once(url: str) -> None:
+    with pytest.raises(InvalidRequestError, match="host and port"):
+        endpoint(base_url=url)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("X-A", f"{KEY}\nX-B: c"), ("X-A", f"{KEY}\0"), ("X A", "b"), ("", "b")]
+)
+def test_what_no_header_may_hold_is_refused_at_once_and_not_quoted(name: str, value: str) -> None:
+    with pytest.raises(InvalidRequestError, match="HTTP header") as caught:
+        endpoint(headers={name: value})
+    assert KEY not in str(caught.value)
+
+
+def test_a_key_that_stands_for_the_name_of_its_variable_is_not_quoted() -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        Secret.from_env(KEY)
+    assert KEY not in str(caught.value)

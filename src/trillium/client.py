@@ -104,7 +104,12 @@ def open_client(
             arguments that do not fit together. Nothing was sent.
     """
     if isinstance(key, str):
-        key = Secret(key)  # at once: there are tools that print a traceback's local variables
+        # At once, and out of sight: there are tools that print a traceback's local variables.
+        text, key = key, None
+        try:
+            key = Secret(text)
+        finally:
+            del text
     endpoint, default_model = resolve(
         where, base_url=base_url, key=key, dialect=dialect, headers=headers
     )
@@ -125,6 +130,18 @@ def open_client(
         quota=limits if isinstance(limits, Quota) else Quota(limits),
         seed=seed,
     )
+
+
+def check_many(given: object, name: str) -> None:
+    """Refuse one thing where many are wanted: a text is iterable, and would be spelled out.
+
+    Raises:
+        InvalidRequestError: It is a single text or request, or cannot be iterated over.
+    """
+    single = isinstance(given, str | bytes | Message | Request | Model)
+    if single or not isinstance(given, Iterable | AsyncIterable):
+        kind = type(given).__name__
+        raise InvalidRequestError(f"{name} takes several, such as a list, and not one {kind}")
 
 
 def check_concurrency(concurrency: object) -> None:
@@ -322,6 +339,7 @@ class Client:
             ClientClosedError: The client is not open.
         """
         self._check_open()
+        check_many(requests, "requests")
         if concurrency is not None:
             check_concurrency(concurrency)
         if deadline_s is not None and not 0 < deadline_s < math.inf:
@@ -400,6 +418,8 @@ class Client:
             ClientClosedError: The client is not open.
         """
         self._check_open()
+        check_many(prompts, "prompts")
+        check_many(models, "models")
         requests = [as_request(prompt) for prompt in prompts]
         for place, request in enumerate(requests):
             if request.model is not None:

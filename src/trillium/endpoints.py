@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, final
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -13,6 +15,11 @@ from trillium.errors import InvalidRequestError
 from trillium.limits import ChargeRule
 
 _EMPTY: Final[Mapping[str, Any]] = {}
+
+_VARIABLE: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
+"""As such names are: what else stands there may be the key itself, and is not quoted."""
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 @final
@@ -48,7 +55,8 @@ class Secret:
             InvalidRequestError: The variable is not set, or empty.
         """
         if not os.environ.get(variable, "").strip():
-            raise InvalidRequestError(f"no key: set the environment variable {variable}")
+            shown = variable if _VARIABLE.fullmatch(variable) else "that is meant"
+            raise InvalidRequestError(f"no key: set the environment variable {shown}")
         return cls(os.environ[variable])
 
     @classmethod
@@ -140,6 +148,20 @@ class Endpoint:
         if scheme not in ("http", "https") or not separator or not rest.partition("/")[0]:
             msg = f"base_url {self.base_url!r} is not of the form https://host/path"
             raise InvalidRequestError(msg)
+        try:
+            url = urlsplit(self.base_url)
+            whole = bool(url.hostname) and url.port != 0 and self.base_url.isascii()
+        except ValueError:  # a port that is none, brackets that do not close
+            whole = False
+        if not whole or not self.base_url.isprintable() or " " in self.base_url:
+            msg = f"base_url {self.base_url!r} is no URL: look at its host and port"
+            raise InvalidRequestError(msg)
+        for name, value in self.headers.items():
+            # The value is not quoted: people put tokens there.
+            if not (isinstance(name, str) and _HEADER_NAME.fullmatch(name)):
+                raise InvalidRequestError(f"{name!r} is no name of an HTTP header")
+            if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
+                raise InvalidRequestError(f"the header {name} holds what no HTTP header may hold")
 
 
 @final

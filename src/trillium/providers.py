@@ -150,7 +150,7 @@ def custom_endpoint(
     Raises:
         InvalidRequestError: The base URL is not absolute.
     """
-    host = urlsplit(base_url).netloc
+    host = base_url.partition("://")[2].partition("/")[0]  # the Endpoint refuses what is no URL
     name, provider = next(
         (entry for entry in PROVIDERS.items() if urlsplit(entry[1].base_url).netloc == host),
         (host, Provider(base_url=base_url)),

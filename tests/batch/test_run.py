@@ -474,3 +474,26 @@ def test_whatever_happens_each_request_has_exactly_one_outcome(
         settings=SimulatorSettings(latency_s=1.0, latency_spread=1.0, faults=faults, seed=seed),
         seed=seed,
     )
+
+
+def test_an_error_of_the_library_while_a_route_is_found_is_raised_and_does_not_hang() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        request = trillium.Request("a")
+        # What no check has seen: a name that cannot even be looked up.
+        object.__setattr__(request, "model", ["m"])
+        with trio.fail_after(60), pytest.raises(TypeError):
+            await client.complete_all(["one", request])
+
+    run_simulated(main)
+
+
+def test_one_text_is_not_taken_for_many() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        for one in ("abc", b"abc", trillium.Request("a"), 5):
+            with pytest.raises(trillium.InvalidRequestError, match="takes several"):
+                client.batch(one)  # type: ignore[arg-type]  # on purpose
+        with pytest.raises(trillium.InvalidRequestError, match="models takes several"):
+            await client.complete_each(["a"], "gpt")
+        assert provider.ledger.received == 0
+
+    run_simulated(main)

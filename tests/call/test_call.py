@@ -317,3 +317,32 @@ async def test_cancelled_at_any_checkpoint_a_call_leaks_nothing() -> None:
 
         assert await cancel_at_every_checkpoint(operation, after_each) >= 3
         assert (await client.complete("still there?")).success
+
+
+def test_calls_that_fail_together_do_not_wait_in_step() -> None:
+    delays: list[float] = []
+
+    class Delays(Recorder):
+        def retry(self, *, index: int, attempt: int, fault: trillium.Fault, delay_s: float) -> None:
+            delays.append(delay_s)
+
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        provider.script(lambda a: FaultKind.SERVER_ERROR if a.attempt == 1 else None)
+        async with trio.open_nursery() as nursery:
+            for number in range(8):
+                nursery.start_soon(client.complete, f"prompt {number}")
+        assert len(set(delays)) == 8
+
+    run_simulated(main, observer=Delays())
+
+
+def test_a_cancelled_call_shows_no_key_in_the_local_variables_of_its_traceback() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        with pytest.raises(trio.TooSlowError) as caught:
+            with trio.fail_after(1):
+                await client.complete("Why?")
+        shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+        lines = [line for line in "".join(shown.format()).splitlines() if "provider" not in line]
+        assert not any(provider.key in line for line in lines)
+
+    run_simulated(main, settings=SimulatorSettings(latency_s=100, keys=("sk-unlikely-to-be-said",)))

@@ -60,7 +60,7 @@ def test_limits_are_learnt_from_headers_and_can_be_shown() -> None:
         assert refusals(provider) == 0
         (report,) = client.limits()
         assert (report.amount, report.window_s, report.told) == (600, 60, False)
-        assert 20 <= report.at_once <= 25
+        assert 20 <= report.at_once <= 27
 
     run_simulated(main, settings=STRICT)
 
@@ -115,7 +115,7 @@ def _first(provider: SimulatedProvider) -> float:
 def test_what_can_never_fit_fails_before_anything_is_sent() -> None:
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
         request = Request("hello", max_tokens=5000)
-        with pytest.raises(trillium.NotSentError, match="can never be sent"):
+        with pytest.raises(trillium.InvalidRequestError, match="can never be sent"):
             await client.complete(request)
         (outcome,) = await client.complete_all([request])
         assert isinstance(outcome, Failure)

@@ -205,3 +205,31 @@ async def test_cancelled_at_any_checkpoint_a_stream_leaks_nothing() -> None:
 
         assert await cancel_at_every_checkpoint(operation, after_each) > 5
         assert (await client.complete("still there?")).success
+
+
+def test_an_event_that_only_the_end_of_the_body_ends_is_shown_too() -> None:
+    body = (
+        b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+        b'data: {"choices":[{"delta":{"content":"b"},"finish_reason":"stop"}]}'
+    )
+
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        headers = {"content-type": "text/event-stream"}
+        provider.script([Scripted(body=body, headers=headers)])
+        async with client.stream("Why?") as stream:
+            text = "".join([chunk.text async for chunk in stream])
+        assert text == stream.completion.text == "ab"
+
+    run_simulated(main)
+
+
+def test_a_stream_that_was_cancelled_while_it_waited_says_so() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        async with client.stream("Why?") as stream:
+            await anext(stream)
+            with trio.move_on_after(0.01):
+                await anext(stream)
+            with pytest.raises(trillium.UsageError, match="was cancelled while it waited"):
+                await anext(stream)
+
+    run_simulated(main, settings=PACED)

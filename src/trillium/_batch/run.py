@@ -264,18 +264,22 @@ class Batch:
             raise InvalidRequestError(
                 f"request {index} of the source is a {kind}: give text or a Request"
             )
+        request = as_request(prompt)
+        refusal = ""
+        # Looked up once for all those that name no model.
+        route = self._default_route if request.model is None else None
+        if route is None:
+            try:
+                route = self._route_of(request)
+            except InvalidRequestError as error:
+                refusal = str(error)
+            if request.model is None:
+                self._default_route = route
+        # From here on it has a place, and an outcome; what else was raised ended the source.
         self._tally.read += 1
         self._window.taken += 1
-        request = as_request(prompt)
-        try:
-            # Looked up once for all those that name no model.
-            route = self._default_route if request.model is None else None
-            if route is None:
-                route = self._route_of(request)
-                if request.model is None:
-                    self._default_route = route
-        except InvalidRequestError as error:
-            self._deliver(unsent(index, request, None, str(error), ErrorKind.INVALID_REQUEST))
+        if route is None:
+            self._deliver(unsent(index, request, None, refusal, ErrorKind.INVALID_REQUEST))
             return
         if self._record is not None:
             try:

@@ -169,6 +169,9 @@ class Attempt:
         answer = self._stream.close()
         if isinstance(answer, Fault):
             return self._told(answer, billed=True)  # noqa: ASYNC910
+        if (last := self._stream.take_last()) is not None:
+            self._note_progress()
+            return last  # noqa: ASYNC910  # the answer comes next: closing is idempotent
         return answer  # noqa: ASYNC910
 
     async def _drain(self) -> None:

@@ -128,7 +128,11 @@ class Call:
         self._decision = self._attempt_ended(self._deadlines.fault(kind))
 
     async def run_in_turn(self) -> Outcome:
-        """Wait for the request's turn, and answer it."""
+        """Wait for the request's turn, and answer it.
+
+        Raises:
+            InvalidRequestError: It cannot be sent as it is.
+        """
         streamed = self.terms.timeouts.needs_stream
         found = await self._drive_in_turn(
             stream=streamed, one=Attempt.answer_streamed if streamed else Attempt.answer
@@ -173,17 +177,12 @@ class Call:
             await self._attempt.aclose()
 
     async def _drive_in_turn(self, *, stream: bool, one: OneAttempt) -> Answer | Chunk | Failure:
-        try:
-            self._body = self.route.encode(self.request, stream=stream)
-            if self.purse is not None:
-                age = self.ticket.age
-                self.account = open_account(self.purse, self.route, self._body, age=age)
-        except InvalidRequestError as error:
-            await trio.lowlevel.checkpoint()
-            return self._unsendable(error)
+        self._body = self.route.encode(self.request, stream=stream)
+        if self.purse is not None:
+            age = self.ticket.age
+            self.account = open_account(self.purse, self.route, self._body, age=age)
         if (why := self.route.why_never(self.request)) is not None:
-            await trio.lowlevel.checkpoint()
-            return self._unsendable(InvalidRequestError(why))
+            raise InvalidRequestError(why)
         self._decision = await self._take_turn(self._start_clock())
         while True:
             with trio.CancelScope() as scope:
@@ -220,7 +219,8 @@ class Call:
         self._retry = Retry(
             self.route.retry_policy,
             seed=self.route.seed,
-            request=self.index,
+            # Calls that are no batch's have all the same index, and must not wait in step.
+            request=self.ticket.age if self.seat is None else self.index,
             budget=self.route.station.retry_budget,
         )
         return now

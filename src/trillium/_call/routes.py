@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 from typing import Final, final
 
@@ -94,4 +95,6 @@ class Routes:
                 quota=self.quota if model.endpoint == self.endpoint else None,
             )
         tariff = self.tariff_of(model.endpoint, model.name)
-        return Route(station, model.name, self.gate, self.retry_policy, self.seed, tariff)
+        # The model's name is among the dice: several that are asked the same do not wait in step.
+        seed = self.seed + zlib.crc32(model.name.encode())
+        return Route(station, model.name, self.gate, self.retry_policy, seed, tariff)

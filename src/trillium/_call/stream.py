@@ -29,6 +29,7 @@ class CompletionStream:
         self._outcome: Outcome | None = None
         self._entered = False
         self._left = False
+        self._broken = False
 
     async def __aenter__(self) -> Self:
         if self._entered:
@@ -77,8 +78,17 @@ class CompletionStream:
             await trio.lowlevel.checkpoint_if_cancelled()
             chunk, self._first = self._first, None
             return chunk
+        if self._broken:
+            raise UsageError(
+                "this stream was cancelled while it waited, and its connection closed: "
+                "set a deadline around the whole block, or use Timeouts(stall_s=...)"
+            )
         if self._outcome is None:
-            found = await self._call.receive()
+            try:
+                found = await self._call.receive()
+            except BaseException:
+                self._broken = True
+                raise
             if isinstance(found, Chunk):
                 return found
             self._end(found)

@@ -11,6 +11,7 @@ import trio
 from trillium._call.call import Call
 from trillium._call.route import Route
 from trillium._policy.deadlines import DeadlineTerms
+from trillium._policy.retry_policy import RetryPolicy
 from trillium._transport.exchange import Target
 from trillium.completions import Completion
 from trillium.errors import ERROR_CLASSES, ErrorKind, Fault, RequestError
@@ -71,7 +72,7 @@ async def verify(route: Route, *, named: bool, timeouts: Timeouts) -> Verificati
         if fault is not None and fault.kind in _NOT_LISTED and available is None and named:
             paid = True
             fault = await _pay(route, timeouts)
-            available = fault is None
+            available = True if fault is None else None
     if scope.cancelled_caught:
         assert timeouts.request_s is not None
         fault = Fault(
@@ -141,7 +142,8 @@ async def _get(route: Route, path: str) -> bytes | Fault:
 
 
 async def _pay(route: Route, timeouts: Timeouts) -> Fault | None:
-    """Send a request as small as can be."""
+    """Send a request as small as can be, once."""
+    route = attrs.evolve(route, retry_policy=RetryPolicy(max_attempts=1))
     request = Request("Say yes.", max_tokens=PAID_TOKENS)
     call = Call(
         route=route,

@@ -19,7 +19,7 @@ RECEIVE_BYTES: Final = 64 * 1024
 class Stream(Protocol):
     """A connected stream of bytes, used by one task at a time."""
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes | memoryview) -> None:
         """Send all of `data`. Waits only where the kernel's buffer is full; no schedule point else.
 
         Raises:
@@ -51,7 +51,7 @@ class TcpStream:
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes | memoryview) -> None:
         """Send all of `data`; see `Stream`."""
         # 0.2 µs, so that a request that was cancelled already is not sent, and paid for.
         await trio.lowlevel.checkpoint_if_cancelled()

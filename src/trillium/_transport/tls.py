@@ -69,7 +69,7 @@ class TlsStream:
                 await self._flush()
                 return
 
-    async def send(self, data: bytes) -> None:
+    async def send(self, data: bytes | memoryview) -> None:
         """Send all of `data`; see `Stream`."""
         self._tls.write(data)
         await self._flush()

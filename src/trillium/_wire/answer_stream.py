@@ -59,6 +59,7 @@ class AnswerStream:
     _assembler: Assembler = attrs.field(init=False)
     _body: bytearray = attrs.field(factory=bytearray, init=False)
     _outcome: Answer | Fault | None = attrs.field(default=None, init=False)
+    _last: Chunk | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._decoder = SSEDecoder(max_event_bytes=self._max_event_bytes)
@@ -96,6 +97,11 @@ class AnswerStream:
             self._outcome = self._end()
             self._state = _State.ENDED
         return self._outcome
+
+    def take_last(self) -> Chunk | None:
+        """Return, once, what an event brought that only the end of the body ended."""
+        last, self._last = self._last, None
+        return last
 
     def partial_text(self) -> str:
         """Return the answer's text as far as it has come."""
@@ -168,6 +174,7 @@ class AnswerStream:
         found = self._add([event for event in events if _is_whole(event.raw)])
         if isinstance(found, Fault):
             return found
+        self._last = found
         if fault := _stray_fault(self._decoder.stray):
             return self._fail(fault)
         return self._assembler.close()

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, Literal, final
+from typing import Any, Final, Literal, final
 
 import attrs
 
+from trillium.endpoints import Model
 from trillium.errors import InvalidRequestError
-
-if TYPE_CHECKING:
-    from trillium.endpoints import Model
 
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 ROLES: Final = frozenset({"system", "developer", "user", "assistant", "tool"})
@@ -216,12 +214,17 @@ def _as_messages(messages: str | Message | Iterable[Message]) -> tuple[Message, 
         return (Message("user", messages),)
     if isinstance(messages, Message):
         return (messages,)
+    if not isinstance(messages, Iterable):
+        kind = type(messages).__name__
+        raise InvalidRequestError(f"messages is text, or Message objects, and not {kind}")
     return tuple(messages)
 
 
 def _as_stop(stop: str | Iterable[str] | None) -> tuple[str, ...] | None:
     if stop is None:
         return None
+    if not isinstance(stop, Iterable):
+        raise InvalidRequestError(f"stop is a text or several, and not {stop!r}")
     return (stop,) if isinstance(stop, str) else tuple(stop)
 
 
@@ -272,6 +275,8 @@ class Request:
             isinstance(self.id, bool) or not isinstance(self.id, str | int)
         ):
             raise InvalidRequestError(f"an id is text or a whole number, not {self.id!r}")
+        if self.model is not None and not isinstance(self.model, str | Model):
+            raise InvalidRequestError(f"model is a name or a Model, and not {self.model!r}")
         self._check_sampling()
         if self.extra_body:
             check_choices(self.extra_body.get("n"))

@@ -497,3 +497,28 @@ def test_one_text_is_not_taken_for_many() -> None:
         assert provider.ledger.received == 0
 
     run_simulated(main)
+
+
+def test_a_source_that_raises_what_ends_iterations_does_not_look_like_its_end() -> None:
+    class Source:
+        def __iter__(self) -> Iterator[str]:
+            return self
+
+        def __next__(self) -> str:
+            raise StopAsyncIteration
+
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        with pytest.raises(RuntimeError, match="in its midst"):
+            await client.complete_all(Source())
+
+    run_simulated(main)
+
+
+def test_a_batch_whose_only_request_failed_did_not_stop_early() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        provider.script([Scripted(status=401, text="no")])
+        async with client.batch(["one"]) as batch:
+            assert kinds([o async for o in batch]) == [trillium.ErrorKind.AUTHENTICATION]
+        assert batch.stopped is None
+
+    run_simulated(main)

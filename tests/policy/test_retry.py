@@ -140,7 +140,7 @@ def test_a_wait_that_the_deadline_cannot_hold_ends_the_call_at_once_and_is_named
     limited = fault(ErrorKind.RATE_LIMITED, retry_after_s=300.0)
     decision = in_flight().advance(Failed(limited), 40.0, deadline=120.0)
     why = "asked to wait 300 s, the deadline is in 80 s"
-    assert decision == GiveUp(limited, why, out_of_time=True)
+    assert decision == GiveUp(limited, why)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_wait_that_the_deadline_cannot_hold_ends_the_call_at_once_and_is_named
 def test_after_the_deadline_nothing_is_tried_again(asked_s: float | None, why: str) -> None:
     broken = fault(retry_after_s=asked_s)
     decision = in_flight().advance(Failed(broken), 9.0, deadline=9.0)
-    assert decision == GiveUp(broken, why, out_of_time=True)
+    assert decision == GiveUp(broken, why)
 
 
 def test_jitter_alone_never_passes_the_deadline() -> None:

@@ -141,7 +141,13 @@ def open_journal(
     """
     name = os.fspath(path)
     if name == STANDARD_STREAM:
-        refuse_input(os.fstat(1), input_path, name="standard output")
+        try:
+            found = os.fstat(1)
+        except OSError as error:
+            raise OutputError(
+                f"cannot be written: {error.strerror}", file="standard output"
+            ) from None
+        refuse_input(found, input_path, name="standard output")
         return Journal(1, name="standard output", closes=False)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
     try:

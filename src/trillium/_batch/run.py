@@ -90,6 +90,7 @@ class Batch:
         self._reuse = options.reuse
         least = MIN_WINDOW if self._record is None else MIN_WINDOW_RECORDED
         self._window = Window(max(least, WINDOW_PER_WORKER * options.expected_concurrency))
+        self._spared = 0  # requests that were not sent, since they were doomed
         self._feeder = Feeder(
             source,
             self._take,
@@ -201,7 +202,7 @@ class Batch:
         if self._stop is not None:
             return self._stop
         verdicts = [self._verdict(route) for route in self._queues]
-        if verdicts and all(verdicts):
+        if self._spared and all(verdicts):
             return Stop(StopCause.DOOMED, str(verdicts[0]))
         return None
 
@@ -304,6 +305,7 @@ class Batch:
             self._bounds.add(route)
         reason = self._stop.message if self._stop is not None else self._verdict(route)
         if reason is not None:
+            self._spared += self._stop is None
             self._deliver(unsent(index, request, route, reason))
             return
         why = route.why_never(request)
@@ -454,6 +456,9 @@ class Batch:
     def _raise_source_error(self) -> None:
         if self._feeder.error is not None:
             error, self._feeder.error = self._feeder.error, None
+            if isinstance(error, StopAsyncIteration | StopIteration):
+                # Raised as it is, it would look like the end.
+                raise RuntimeError("the source of requests raised it in its midst") from error
             raise error
 
     # Ends before the end.
@@ -498,6 +503,8 @@ class Batch:
         for other, queue in self._queues.items():
             reason = self._verdict(other)
             if reason is not None:
-                self._fail(queue.empty(), reason)
+                doomed = queue.empty()
+                self._spared += len(doomed)
+                self._fail(doomed, reason)
         if self._options.purse is not None:
             self._options.purse.wake()

@@ -118,10 +118,6 @@ class GiveUp:
     fault: Fault
     why: str
     """Why there is no further try, in a few words: `attempts used up (max_attempts is 6)`."""
-    out_of_time: bool = False
-    """The fault could have been retried, had the deadline allowed for the wait.
-
-    So it is the deadline that failed the call, if the deadline is ours."""
 
 
 Decision = Send | WaitUntil | Finish | GiveUp
@@ -241,7 +237,7 @@ class Retry:
         if room_s <= 0:
             left_s = deadline - now
             left = f"the deadline is in {left_s:.3g} s" if left_s > 0 else "no time is left"
-            return GiveUp(fault, _too_late(asked_s, left), out_of_time=True)
+            return GiveUp(fault, _too_late(asked_s, left))
         if policy.max_elapsed_s is not None:
             assert self.started_at is not None  # an attempt has failed, so one was started
             left_s = max(0.0, self.started_at + policy.max_elapsed_s - now)

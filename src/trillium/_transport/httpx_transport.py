@@ -213,7 +213,12 @@ class HttpxTransport:
             max_connections=None, max_keepalive_connections=None, keepalive_expiry=60.0
         )
         verify = True if ssl_context is None else ssl_context
-        transport = cls(httpx.AsyncClient(limits=limits, trust_env=True, verify=verify))
+        try:
+            client = httpx.AsyncClient(limits=limits, trust_env=True, verify=verify)
+        except (ImportError, ValueError) as error:
+            msg = f"the proxy in the environment cannot be used: {error}"
+            raise InvalidRequestError(msg) from None
+        transport = cls(client)
         transport._owned = True
         return transport
 

@@ -14,7 +14,17 @@ import trillium
 from tests.cli.calling import Finished
 
 PAGE = Path(__file__).parents[2] / "docs/reference/command-line.md"
-COMMANDS = ("batch", "complete", "verify", "prices", "simulate", "demo")
+COMMANDS = (
+    "batch",
+    "retry",
+    "complete",
+    "verify",
+    "prices",
+    "cache",
+    "convert",
+    "simulate",
+    "demo",
+)
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 HEAVY = {
     "asyncio",

@@ -43,6 +43,15 @@ Exit codes: 0 all completed, 1 some failed, 2 wrong use or input, 3 stopped by t
 the budget, 130 interrupted, with what was answered on disk.""",
     ),
     Command(
+        name="retry",
+        usage="OUTPUT [OPTIONS]",
+        help="""Asks again what failed or was not sent in an earlier batch.
+
+Input, model and parameters are those that stand in OUTPUT.meta, beside the output.
+
+Exit codes: those of batch.""",
+    ),
+    Command(
         name="complete",
         usage="PROMPT --model M [OPTIONS]",
         help="""Answers one prompt.
@@ -66,6 +75,18 @@ Exit codes: 0 good, 1 not good, 2 wrong use.""",
         help="""Shows the prices in use, where they are from and of which day.
 
 Exit codes: 0 all found, 1 no price known for some, 2 wrong use.""",
+    ),
+    Command(
+        name="cache",
+        usage="FILE [OPTIONS]",
+        help="Shows what a file of answers holds that batches share, and clears it.",
+    ),
+    Command(
+        name="convert",
+        usage="INPUT -o OUTPUT --to FORMAT",
+        help="""Converts outcomes to the output format of OpenAI's batches, and back.
+
+Exit codes: 0 converted, 2 wrong use or input.""",
     ),
     Command(
         name="simulate",

@@ -48,6 +48,7 @@ from trillium.cli.journaling import (
 from trillium.cli.limit_flags import PERMITTED, Permitted
 from trillium.cli.money import MONEYLESS, Money
 from trillium.cli.progress_line import display_for
+from trillium.cli.reusing import REUSE, Reusing
 from trillium.cli.run import Job, Ran, run_job
 from trillium.cli.settings_file import configured, find_settings
 from trillium.cli.summary import exit_code, summary
@@ -116,7 +117,7 @@ class Output:
     ] = False
 
 
-_PACE: Final = Pace()
+PACE: Final = Pace()
 
 
 def batch(
@@ -137,10 +138,11 @@ def batch(
     server: Annotated[Server, Flattened] = SERVER,
     sampling: Annotated[Sampling, Flattened] = SAMPLING,
     patience: Annotated[Patience, Flattened] = PATIENT,
-    pace: Annotated[Pace, Flattened] = _PACE,
+    pace: Annotated[Pace, Flattened] = PACE,
     permitted: Annotated[Permitted, Flattened] = PERMITTED,
     money: Annotated[Money, Flattened] = MONEYLESS,
     journaling: Annotated[Journaling, Flattened] = JOURNALING,
+    reusing: Annotated[Reusing, Flattened] = REUSE,
     prompt: Annotated[
         str | None,
         Parameter(
@@ -180,7 +182,12 @@ def batch(
     if is_journal(output.output):
         parameters = asked_for(model, server, sampling, prompt=prompt)
         record = open_record(
-            output.output, source, journaling, parameters=parameters, in_order=in_order
+            output.output,
+            source,
+            journaling,
+            parameters=parameters,
+            in_order=in_order,
+            digests=reusing.dedupe,
         )
     else:
         source.check()
@@ -196,6 +203,8 @@ def batch(
         budget=budget,
         record=record,
         grace_s=pace.grace,
+        dedupe=reusing.dedupe,
+        cache=reusing.answers(),
         display=display_for(
             wanted=not output.no_progress,
             answers_on_terminal=output.output == STANDARD_STREAM and sys.stdout.isatty(),

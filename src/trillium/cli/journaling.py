@@ -237,6 +237,7 @@ def open_record(
     *,
     parameters: dict[str, Any],
     in_order: bool,
+    digests: bool = False,
 ) -> Record:
     """Open or continue the journal of a batch, and say what was found there.
 
@@ -246,7 +247,7 @@ def open_record(
     options = journaling.options(output)
     known = None if options.fresh else read_identity(output)
     identity = source.identify(known, parameters)
-    record = Record(options, identity, input_path=source.path, in_order=in_order)
+    record = Record(options, identity, input_path=source.path, digests=digests, in_order=in_order)
     record.open()
     tell(_what_was_found(record, shown_path(output)))
     return record

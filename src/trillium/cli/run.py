@@ -12,6 +12,7 @@ from typing import Final, final
 import attrs
 import trio
 
+from trillium._batch.answer_cache import AnswerCache
 from trillium._batch.placed import Placed
 from trillium._batch.progress import Progress
 from trillium._batch.record import Record
@@ -49,6 +50,9 @@ class Job:
     grace_s: float = 0.0
     """How long requests in flight may take to end after the first signal."""
     dedupe: bool = False
+    """Whether equal requests are asked once."""
+    cache: AnswerCache | None = None
+    """Answers of other jobs."""
 
 
 @final
@@ -115,6 +119,8 @@ async def _answer(job: Job, answers: Answers | None, ran: Ran) -> None:
             budget=job.budget,
             observer=Watch(ran.progress, answers, is_draining=lambda: ran.signal is not None),
             journal=job.record,
+            dedupe=job.dedupe,
+            cache=job.cache,
         )
         try:
             async with batch:

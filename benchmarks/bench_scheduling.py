@@ -107,7 +107,7 @@ def job(case: Case) -> list[int]:
     last = case.halved_at
     span = case.ideal_s if last is None else last + (case.ideal_s - last) / 2
     room = case.rate * (span + case.held_s)
-    found = []
+    found: list[int] = []
     for size in sizes(1):
         room -= 1 if case.counted is Counted.REQUESTS else size
         if room < 0:
@@ -130,8 +130,11 @@ class Run:
     def run(self) -> float:
         case = self.case
         amount = case.rate * 60
-        name = "requests" if case.counted is Counted.REQUESTS else "tokens"
-        limits = Limits(**{f"{name}_per_minute": amount}) if case.told else Limits()
+        requests = case.counted is Counted.REQUESTS
+        limits = Limits(
+            requests_per_minute=amount if case.told and requests else None,
+            tokens_per_minute=amount if case.told and not requests else None,
+        )
         self.bucket = StrictBucket(
             case.counted, case.rate, held := case.rate * case.held_s, case.step, held
         )
@@ -153,7 +156,8 @@ class Run:
         self.dice = random.Random(2)
         self.events: list[tuple[float, int, str, Ticket | None, object]] = []
         self.numbers = itertools.count()
-        self.waiting, self.next_place, self.timer = None, 0, math.inf
+        self.waiting: Ticket | None = None
+        self.next_place, self.timer = 0, math.inf
         if case.halved_at is not None:
             self.push(case.halved_at, "halve")
         self.pump()
@@ -273,7 +277,8 @@ def measure(case: Case) -> str:
     took_s = run.run()
     cpu_us = (time.process_time() - before) / run.done * 1e6
     # All are there at once: how late each is beside an ideal client that keeps the order.
-    used, late = 0.0, ([], [])
+    used = 0.0
+    late: tuple[list[float], list[float]] = ([], [])
     for size, sent_at in zip(run.wanted, run.waits, strict=True):
         used += 1 if case.counted is Counted.REQUESTS else size
         ideal = max(0.0, used / case.rate - case.held_s)
@@ -300,9 +305,17 @@ def cases(ideal_s: float) -> Iterator[Case]:
             counted=counted, held_s=held_s, step=step, told=told, headers=headers, ideal_s=ideal_s
         )
     for told, headers in itertools.product((True, False), (True, False)):
-        common = {"counted": Counted.REQUESTS, "held_s": 2.5, "step": 1.0}
-        yield Case(told=told, headers=headers, ideal_s=120, halved_at=60, **common)
-        yield Case(told=told, headers=headers, ideal_s=60, count_refused=True, **common)
+        case = Case(
+            counted=Counted.REQUESTS,
+            held_s=2.5,
+            step=1.0,
+            told=told,
+            headers=headers,
+            ideal_s=60,
+            count_refused=True,
+        )
+        yield case
+        yield attrs.evolve(case, ideal_s=120, halved_at=60, count_refused=False)
 
 
 def main() -> None:

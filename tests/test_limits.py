@@ -7,7 +7,7 @@ import math
 import pytest
 
 from trillium.errors import InvalidRequestError
-from trillium.limits import Counted, LeakyBucket, Limits, LimitTerms
+from trillium.limits import Counted, LeakyBucket, LimitReport, Limits, LimitTerms
 
 
 def test_all_that_is_told_holds_together() -> None:
@@ -38,6 +38,32 @@ def test_all_that_is_told_holds_together() -> None:
     ]
     assert Limits().terms() == []
     assert Limits(requests_per_second=0.1).terms() == [LimitTerms(Counted.REQUESTS, 0.1, 1)]
+
+
+def test_what_was_learnt_is_told_to_the_next_run() -> None:
+    def report(counted: Counted, amount: float, *, model: str | None, endpoint: str = "a"):
+        return LimitReport(
+            endpoint=endpoint,
+            model=model,
+            counted=counted,
+            amount=amount,
+            window_s=60,
+            told=False,
+            at_once=7,
+            available=1,
+        )
+
+    reports = [
+        report(Counted.REQUESTS, 600, model=None),
+        report(Counted.TOKENS, 5e4, model="m"),
+        report(Counted.REQUESTS, 300, model="m"),
+        report(Counted.REQUESTS, 1, model="m", endpoint="b"),
+    ]
+    of_model = Limits(tokens=LeakyBucket(5e4, 60, burst=7), requests=LeakyBucket(300, 60, burst=7))
+    kept = Limits(requests=LeakyBucket(600, 60, burst=7), models={"m": of_model})
+    assert Limits.of(reports) == kept
+    assert Limits.of(reports, endpoint="b").models["m"].requests[0].max_rate == 1
+    assert Limits.of([]) == Limits()
 
 
 @pytest.mark.parametrize(

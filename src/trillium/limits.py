@@ -139,6 +139,27 @@ class Limits:
     )
     """Limits of single models, by their names on the wire; they hold besides the endpoint's."""
 
+    @classmethod
+    def of(cls, reports: Iterable[LimitReport], *, endpoint: str | None = None) -> Limits:
+        """Return what a client has learnt and was told, for the next run to begin with.
+
+        Args:
+            reports: What `Client.limits` returned.
+            endpoint: Whose limits are wanted; None is that of the first report.
+
+        A pace that was found by trying is among them: it is the best that is known.
+        """
+        found: dict[str | None, dict[Counted, list[LeakyBucket]]] = {}
+        for report in reports:
+            endpoint = report.endpoint if endpoint is None else endpoint
+            if report.endpoint == endpoint:
+                bucket = LeakyBucket(report.amount, report.window_s, burst=report.at_once)
+                of_model = found.setdefault(report.model, {})
+                of_model.setdefault(report.counted, []).append(bucket)
+        own = found.pop(None, {})
+        models = {m: _limits_of(told, {}) for m, told in found.items() if m is not None}
+        return _limits_of(own, models)
+
     def terms(self) -> list[LimitTerms]:
         """Return the limits of rate, one record each."""
         told: list[LimitTerms] = []
@@ -164,6 +185,16 @@ class Limits:
                 for bucket in buckets
             )
         return told
+
+
+def _limits_of(told: Mapping[Counted, list[LeakyBucket]], models: Mapping[str, Limits]) -> Limits:
+    return Limits(
+        requests=told.get(Counted.REQUESTS, ()),
+        tokens=told.get(Counted.TOKENS, ()),
+        input_tokens=told.get(Counted.INPUT_TOKENS, ()),
+        output_tokens=told.get(Counted.OUTPUT_TOKENS, ()),
+        models=models,
+    )
 
 
 @final

@@ -28,7 +28,11 @@ from trillium._policy.admission import (
     Ticket,
     TicketState,
 )
+from trillium._policy.places import Places
+from trillium._policy.quota import Meter, Quota
 from trillium.errors import LocalProtocolError
+from trillium.limits import LeakyBucket, Limits
+from trillium.messages import Request
 
 
 @attrs.define(eq=False)
@@ -454,3 +458,151 @@ def test_to_withdraw_all_costs_each_at_most_the_logarithm_of_those_that_wait(ord
         return steps.count / waiting
 
     assert steps_each(3_200) <= steps_each(50) * math.log2(3_200) / math.log2(50)
+
+
+# Quota: looked at and charged at the same instant as the permits.
+
+
+def metered(machine: Admission, meter: Meter, *permits: Bound, queue: Hashable = "q") -> Ticket:
+    return Ticket(age=machine.next_age(), queue=queue, permits=permits, meter=meter)
+
+
+def sixty_a_minute() -> Meter:
+    return Quota(Limits(requests_per_minute=60)).meter("m")
+
+
+def test_a_ticket_goes_when_permit_and_quota_are_there_at_once() -> None:
+    machine, meter, permit = Admission(), sixty_a_minute(), Bound(1)
+    first, second = metered(machine, meter, permit), metered(machine, meter, permit)
+    assert machine.request(first, 0.0) is True
+    assert machine.request(second, 0.5) is False
+    assert machine.is_head(second)
+    assert machine.is_timed
+    assert machine.ready(0.5) is None
+    assert machine.due == [], "it waits for the permit as well"
+    first.sent = True
+    machine.release(first)
+    assert machine.ready(0.5) is None
+    assert machine.due == [(second, 1.0)]
+    assert permit.borrowers == [], "nothing is held while it waits"
+    assert machine.ready(1.0) is second
+    assert machine.due == []
+    assert meter.in_flight == 1
+
+
+def test_what_waits_for_quota_is_not_overtaken_in_another_queue() -> None:
+    machine, meter = Admission(), sixty_a_minute()
+    first, old, young = (metered(machine, meter, queue=queue) for queue in "aab")
+    assert machine.request(first, 0.0) is True
+    first.sent = True
+    assert machine.request(old, 0.0) is False
+    assert machine.request(young, 0.5) is False
+    assert machine.ready(0.5) is None
+    assert machine.due == [(old, 1.0)]
+    assert machine.ready(1.0) is old
+    assert machine.ready(1.0) is None
+    assert machine.due == [(young, 2.0)]
+
+
+def test_what_waits_claims_no_quota_of_others() -> None:
+    machine = Admission()
+    quota = Quota(Limits(models={"a": Limits(requests_per_minute=60)}))
+    first, blocked = metered(machine, quota.meter("a")), metered(machine, quota.meter("a"))
+    free = metered(machine, quota.meter("b"), queue="b")
+    assert machine.request(first, 0.0) is True
+    assert machine.request(blocked, 0.0) is False
+    assert machine.request(free, 0.0) is True
+
+
+def test_a_younger_ticket_does_not_take_what_an_older_head_waits_for() -> None:
+    machine = Admission()
+    quota = Quota(Limits(tokens_per_minute=6000))
+    meter = quota.meter("m")
+    large, small = Request("x", max_tokens=3000), Request("x", max_tokens=1)
+    tickets = [
+        attrs.evolve(metered(machine, meter, queue=queue), request=request)
+        for queue, request in (("a", small), ("a", large), ("b", small))
+    ]
+    assert machine.request(tickets[0], 0.0) is True
+    tickets[0].sent = True
+    meter.buckets[0].take(100.0, 0.0)
+    assert machine.request(tickets[1], 0.0) is False
+    assert machine.request(tickets[2], 0.0) is False
+    now = 0.0
+    went: list[Ticket] = []
+    while len(went) < 2:
+        ticket = machine.ready(now)
+        if ticket is None:
+            now = max(now + 1e-6, min(at for _, at in machine.due))
+        else:
+            went.append(ticket)
+    assert went == tickets[1:]
+
+
+def test_permits_are_passed_on_where_nothing_is_limited_and_not_where_something_is() -> None:
+    machine, permit = Admission(), Bound(1)
+    meter = Quota().meter("m")
+    first, second = metered(machine, meter, permit), metered(machine, meter, permit)
+    assert machine.request(first) is True
+    assert machine.request(second) is False
+    assert not machine.is_timed
+    assert machine.pass_on(first) is second
+    assert (meter.in_flight, meter.accepted) == (1, 2)
+    third = metered(machine, meter, permit)
+    machine.request(third)
+    meter.hold(5.0)
+    assert machine.pass_on(second) is None
+    assert machine.waiting_in("q") == 1
+    assert machine.waiting_in("other") == 0
+
+
+def test_what_was_not_sent_gives_its_charge_back() -> None:
+    machine, meter = Admission(), sixty_a_minute()
+    first, second = metered(machine, meter), metered(machine, meter)
+    assert machine.request(first, 0.0) is True
+    machine.release(first)
+    assert machine.request(second, 0.0) is True
+
+
+def test_places_count_and_can_be_shut() -> None:
+    places = Places(2)
+    places.acquire_on_behalf_of_nowait(places)
+    assert places.available_tokens == 1
+    places.shut = True
+    assert places.available_tokens == -1
+    places.shut = False
+    places.release_on_behalf_of(places)
+    assert places.available_tokens == 2
+
+
+def test_a_small_request_that_would_fit_waits_behind_a_large_one_that_does_not() -> None:
+    machine = Admission()
+    burst = LeakyBucket(6000, 60, burst=1000)
+    quota = Quota(Limits(tokens=burst, models={"b": Limits(requests_per_minute=60)}))
+    a, b = quota.meter("a"), quota.meter("b")
+    (tokens,) = a.buckets
+    tokens.take(500.0, 0.0)
+    large = attrs.evolve(metered(machine, a), request=Request("x", max_tokens=700))
+    small = attrs.evolve(metered(machine, b, queue="b"), request=Request("x", max_tokens=1))
+    assert machine.request(large, 0.0) is False
+    assert machine.request(small, 0.0) is False, "it takes of the tokens that are waited for"
+    assert machine.ready(0.0) is None
+
+
+def test_a_request_under_other_limits_does_not_wait_behind_it() -> None:
+    machine = Admission()
+    slow = Limits(requests_per_minute=60)
+    quota = Quota(Limits(models={"a": slow, "b": slow}))
+    first, blocked = metered(machine, quota.meter("a")), metered(machine, quota.meter("a"))
+    other = metered(machine, quota.meter("b"), queue="b")
+    assert machine.request(first, 0.0) is True
+    assert machine.request(blocked, 0.0) is False
+    assert machine.request(other, 0.0) is True
+
+
+def test_permits_are_not_passed_on_below_a_bound_that_was_lowered() -> None:
+    machine, permit = Admission(), Bound(2)
+    tickets = tickets_of(machine, 3, permit)
+    assert [machine.request(ticket) for ticket in tickets] == [True, True, False]
+    permit.total_tokens = 1
+    assert machine.pass_on(tickets[0]) is None

@@ -500,6 +500,28 @@ def test_a_pace_is_known_to_be_wanted_and_grows_as_requests_are_sent() -> None:
     assert pace.accepted == 5
 
 
+def test_a_burst_of_headers_is_read_and_then_some_in_each_second() -> None:
+    meter = meter_of()
+    read = [meter.wants_headers(0.0) for _ in range(100)]
+    assert 1 <= sum(read) < 100
+    assert not read[-1]
+    assert meter.wants_headers(1.0)
+
+
+def test_what_headers_permit_beyond_the_limit_is_not_used_at_once() -> None:
+    bucket = Bucket(Counted.REQUESTS, 60.0, 60.0)
+    bucket.see(5000.0, 0.0, 0.0, 0.0)
+    assert bucket.room == 60.0
+
+
+def test_a_pace_does_not_begin_above_the_known_limits() -> None:
+    pace = Pace.begin(5000, 1.0, 0.0, most=10.0)
+    assert pace.bucket.rate == 10.0
+    pace.accepted = 3
+    pace.refused(2.0, 2.0, news=False)
+    assert (pace.bucket.rate, pace.accepted) == (10.0, 2)
+
+
 # The object that is shared.
 
 
@@ -543,6 +565,7 @@ def test_limits_can_be_changed_and_nothing_is_forgotten() -> None:
     quota.unwatch(wake)
     quota.wake()
     assert woken == [1, 1]
+    Quota().set_limits(Limits(), 0.0)
 
 
 def test_what_is_known_can_be_shown() -> None:

@@ -15,6 +15,12 @@ from trillium.messages import Message, Request
 SOURCE_GRACE_S: Final = 1.0
 """How long a stopped batch waits for an async source to give its next request. A source that
 takes longer may never give one; what it holds is then left, without outcomes."""
+WINDOW_PER_WORKER: Final = 4
+"""Read ahead three times what is in flight: a worker that is done finds the next request there,
+also where a quick server answers all of them before feeder and consumer have had their turn."""
+MIN_WINDOW: Final = 16
+MIN_WINDOW_RECORDED: Final = 128
+"""Outcomes have a place while their group is written."""
 MIN_READ_AT_ONCE: Final = 64
 """A source that never waits must not keep others from running for long; but neither must its
 feeder have fewer turns than the workers that it feeds."""
@@ -32,9 +38,23 @@ class Window:
     """
 
     size: int
+    """Below 0: none may be read any more."""
     taken: int = attrs.field(default=0, init=False)
     lent: int = attrs.field(default=0, init=False)
     """By requests that back off."""
+
+    @classmethod
+    def of(cls, concurrency: int, *, is_recorded: bool) -> Window:
+        """Return the window of a batch of which so many requests can be in flight."""
+        least = MIN_WINDOW_RECORDED if is_recorded else MIN_WINDOW
+        return cls(max(least, WINDOW_PER_WORKER * concurrency))
+
+    def widen(self, concurrency: int) -> bool:
+        """Make room for more in flight, if it is too narrow; return whether it was."""
+        was_narrow = 0 < self.size < WINDOW_PER_WORKER * concurrency
+        if was_narrow:
+            self.size = WINDOW_PER_WORKER * concurrency
+        return was_narrow
 
     @property
     def is_full(self) -> bool:
@@ -83,6 +103,20 @@ class Feeder:
         """Look for places again, if there are enough of them to be worth its while."""
         if self.window.is_worth_a_turn or self._stopped:
             self._waiter.wake()
+
+    def raise_error(self) -> None:
+        """Raise what the source raised, if it did; once.
+
+        Raises:
+            RuntimeError: It raised the end of an iteration where there was none.
+        """
+        error, self.error = self.error, None
+        if isinstance(error, StopAsyncIteration | StopIteration):
+            # Raised as it is, it would look like the end.
+            midst = "the source of requests raised it in its midst"
+            raise RuntimeError(midst) from error  # noqa: TRY004
+        if error is not None:
+            raise error
 
     def stop(self) -> None:
         """Wait no longer than a moment for each request from now on: none of them is sent."""

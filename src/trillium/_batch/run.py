@@ -26,7 +26,7 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Final, Self, final
+from typing import Self, final
 
 import trio
 
@@ -58,13 +58,6 @@ from trillium.errors import (
 from trillium.limits import Limits
 from trillium.messages import Message, Request, as_request
 
-WINDOW_PER_WORKER: Final = 4
-"""Read ahead three times what is in flight: a worker that is done finds the next request there,
-also where a quick server answers all of them before feeder and consumer have had their turn."""
-MIN_WINDOW: Final = 16
-MIN_WINDOW_RECORDED: Final = 128
-"""Outcomes have a place while their group is written."""
-
 
 @final
 class Batch:
@@ -88,8 +81,7 @@ class Batch:
         self._bounds = bounds_of(limit, adaptive=options.adaptive)
         self._record = options.record
         self._reuse = options.reuse
-        least = MIN_WINDOW if self._record is None else MIN_WINDOW_RECORDED
-        self._window = Window(max(least, WINDOW_PER_WORKER * options.expected_concurrency))
+        self._window = Window.of(options.expected_concurrency, is_recorded=self._record is not None)
         self._spared = 0  # requests that were not sent, since they were doomed
         self._feeder = Feeder(
             source,
@@ -187,7 +179,7 @@ class Batch:
         await trio.lowlevel.checkpoint_if_cancelled()
         while (outcome := self._ready.pop()) is None:
             if self._feeder.done and not self._window.taken:
-                self._raise_source_error()
+                self._feeder.raise_error()
                 raise StopAsyncIteration
             if self._record is not None and self._record.error is not None:
                 self._raise_record_error(self._record)
@@ -231,8 +223,7 @@ class Batch:
             self._bounds.set_limits(limits)
 
     def _widen(self, concurrency: int) -> None:
-        if 0 < self._window.size < WINDOW_PER_WORKER * concurrency:
-            self._window.size = WINDOW_PER_WORKER * concurrency
+        if self._window.widen(concurrency):
             self._feeder.wake()
 
     def statistics(self) -> BatchStatistics:
@@ -452,14 +443,6 @@ class Batch:
     def _fail(self, entries: list[Entry], reason: str) -> None:
         for entry in entries:
             self._deliver(unsent(entry.index, entry.request, entry.route, reason))
-
-    def _raise_source_error(self) -> None:
-        if self._feeder.error is not None:
-            error, self._feeder.error = self._feeder.error, None
-            if isinstance(error, StopAsyncIteration | StopIteration):
-                # Raised as it is, it would look like the end.
-                raise RuntimeError("the source of requests raised it in its midst") from error
-            raise error
 
     # Ends before the end.
 

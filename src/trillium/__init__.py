@@ -24,7 +24,7 @@ if typing.TYPE_CHECKING:
     from trillium._policy.retry_policy import RetryPolicy
     from trillium._transport.for_httpx import httpx_transport
     from trillium._wire.dialect import dialects
-    from trillium.client import Client, Prompt, open_client
+    from trillium.client import Client, Prompt
     from trillium.completions import (
         Chunk,
         Completion,
@@ -75,6 +75,7 @@ if typing.TYPE_CHECKING:
         user,
     )
     from trillium.observers import Observer, Observers
+    from trillium.opening import open_client
     from trillium.prices import Prices, load_prices
     from trillium.providers import model
     from trillium.timeouts import Timeouts
@@ -176,7 +177,8 @@ _HOMES: typing.Final = {
         "_policy.retry_policy": "RetryPolicy",
         "_transport.for_httpx": "httpx_transport",
         "_wire.dialect": "dialects",
-        "client": "Client Prompt open_client",
+        "client": "Client Prompt",
+        "opening": "open_client",
         "completions": "Chunk Completion Failure FinishReason Outcome Reused ToolCallDelta Usage",
         "endpoints": "Endpoint Model Secret",
         "errors": (

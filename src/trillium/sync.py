@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, final
 
 from trillium import client as native
+from trillium import opening
 from trillium._batch.run import Batch as NativeBatch
 from trillium._batch.statistics import Stop
 from trillium._bridge.caller import CallerBell, start_thread, wait_for
@@ -305,5 +306,5 @@ class Client:
     def limits() -> None: ...
 
 
-@stands_for(_opens(native.open_client))
+@stands_for(_opens(opening.open_client))
 def open_client() -> None: ...

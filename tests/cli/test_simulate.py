@@ -13,8 +13,8 @@ import trio
 
 from tests.cli.calling import Finished, start
 from trillium.cli.simulator_flags import Answering, Failing, Permitting, simulator_settings
-from trillium.client import open_client
 from trillium.errors import InvalidRequestError
+from trillium.opening import open_client
 from trillium.simulator import (
     Faults,
     HeaderStyle,

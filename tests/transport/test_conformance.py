@@ -234,7 +234,7 @@ async def test_large_bodies_go_both_ways(transport):
 @pytest.mark.parametrize(
     ("coding", "encoded"),
     [
-        (b"gzip", gzip.compress(b"hello ") + gzip.compress(b"world")),
+        (b"gzip", gzip.compress(b"hello ", mtime=0) + gzip.compress(b"world", mtime=0)),
         (b"deflate", zlib.compress(b"hello world")),
         (b"identity", b"hello world"),
     ],

@@ -403,7 +403,8 @@ class Batch:
         self._tally.count(outcome)
         if self._options.observer is not None:
             self._options.observer.outcome(outcome, request=request)
-        if self._record is not None and self._is_recorded(outcome):
+        forgotten = self._stop is not None and self._stop.forgets(outcome)
+        if self._record is not None and not forgotten:
             self._record.append(outcome, request, route)
         else:
             self._give_out(outcome)
@@ -415,12 +416,6 @@ class Batch:
     def _give_out(self, outcome: Outcome) -> None:
         if self._ready.push(outcome):
             self._consumer.wake()
-
-    def _is_recorded(self, outcome: Outcome) -> bool:
-        """Whether it goes to the journal: what a drained batch did not send leaves no line."""
-        if outcome.success or self._stop is None or self._stop.cause is not StopCause.DRAINED:
-            return True
-        return outcome.error.kind is not ErrorKind.NOT_SENT
 
     def _record_failed(self) -> None:
         """Admit nothing more: what would be answered could not be kept."""

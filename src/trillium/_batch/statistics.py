@@ -10,6 +10,7 @@ import attrs
 
 from trillium._money.cost import CostTally
 from trillium.completions import Completion, Outcome
+from trillium.errors import ErrorKind
 
 
 class StopCause(enum.StrEnum):
@@ -32,6 +33,12 @@ class Stop:
 
     cause: StopCause
     message: str
+
+    def forgets(self, outcome: Outcome) -> bool:
+        """Whether an outcome leaves no line in a journal: what a drained batch did not send."""
+        if outcome.success or self.cause is not StopCause.DRAINED:
+            return False
+        return outcome.error.kind is ErrorKind.NOT_SENT
 
 
 @final

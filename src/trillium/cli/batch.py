@@ -53,10 +53,11 @@ from trillium.cli.run import Job, Ran, run_job
 from trillium.cli.settings_file import configured, find_settings
 from trillium.cli.summary import exit_code, summary
 from trillium.cli.terminal import complain, tell
-from trillium.client import DEFAULT_CONCURRENCY, open_client
+from trillium.client import DEFAULT_CONCURRENCY
 from trillium.endpoints import Model
 from trillium.errors import OutputError
 from trillium.messages import Request
+from trillium.opening import open_client
 
 OUTPUT: Final = Group("Where answers go", sort_key=4)
 

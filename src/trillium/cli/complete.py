@@ -23,10 +23,11 @@ from trillium.cli.flags import (
     is_prompt,
 )
 from trillium.cli.terminal import complain, is_terminal, printable
-from trillium.client import Client, open_client
+from trillium.client import Client
 from trillium.completions import Completion, FinishReason
 from trillium.errors import InvalidInputError, RequestError, UsageError
 from trillium.messages import Message, Request
+from trillium.opening import open_client
 
 
 def complete(

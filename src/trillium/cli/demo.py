@@ -22,9 +22,9 @@ from trillium.cli.progress_line import display_for
 from trillium.cli.run import Job, Ran, run_job
 from trillium.cli.summary import counted, duration, exit_code, spent
 from trillium.cli.terminal import complain, tell
-from trillium.client import open_client
 from trillium.endpoints import Model
 from trillium.messages import Request
+from trillium.opening import open_client
 from trillium.prices import load_prices
 
 DEFAULT_MODEL: Final = "sim/demo"

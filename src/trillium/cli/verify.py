@@ -12,8 +12,9 @@ from trillium._call.verify import Verification
 from trillium.cli.exits import ExitCode
 from trillium.cli.flags import SERVER, WHERE, Flattened, Seconds, Server
 from trillium.cli.terminal import complain, printable
-from trillium.client import Client, open_client
+from trillium.client import Client
 from trillium.errors import UsageError
+from trillium.opening import open_client
 from trillium.timeouts import Timeouts
 
 DEFAULT_TIMEOUT_S = 30.0

@@ -80,15 +80,15 @@ def install(session: nox.Session, *groups: str, extras: str = "[cli]") -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests against the built wheel, on every Python that is found."""
     install(session, "tests")
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Run the tests with their coverage; the machines' branches must be covered whole."""
+    """Run the machines' own tests with their coverage: all their branches must be met by these."""
     install(session, "coverage")
-    session.run("coverage", "run", "-m", "pytest", "-q", *session.posargs)
-    session.run("coverage", "report")
+    tests = session.posargs or [f"tests/{folder.strip('_')}" for folder in SANS_IO]
+    session.run("coverage", "run", "-m", "pytest", "-q", *tests)
     machines = ",".join(f"*/trillium/{folder}/*" for folder in SANS_IO)
     session.run("coverage", "report", f"--include={machines}", "--fail-under=100")
 

@@ -16,9 +16,10 @@ import pytest
 import trio
 
 import trillium
+from tests.checkpoints import cancel_at_every_checkpoint
 from trillium import JournalOptions
 from trillium._batch.record import Record
-from trillium._batch.sidecar import Identity, lock_sidecar
+from trillium._batch.sidecar import Identity, lock_sidecar, sidecar_path
 from trillium.errors import ErrorKind, OutputError
 from trillium.simulator import (
     Scripted,
@@ -384,3 +385,32 @@ def test_options_that_are_none_are_refused() -> None:
         JournalOptions(path="x", durability="never")
     with pytest.raises(trillium.InvalidRequestError, match="'bored' is not a valid ErrorKind"):
         JournalOptions(path="x", ask_again=["bored"])
+
+
+async def test_cancelled_at_any_checkpoint_the_journal_holds_each_answer_once(
+    asked: Asked, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.jsonl"
+    descriptors = Path("/proc/self/fd")
+
+    async def operation() -> None:
+        options = JournalOptions(path=path, durability="flush")
+        outcomes = await asked.outcomes(prompts(4), options, concurrency=2)
+        assert len(outcomes) == 4
+
+    async def after_each() -> None:
+        lock_sidecar(str(path)).close()
+        written = lines(path) if path.exists() else []  # noqa: ASYNC240
+        indexes = [line["index"] for line in written]
+        assert len(set(indexes)) == len(indexes)
+        # What was answered before the cancellation, and had come back whole, is there.
+        assert len(indexes) <= asked.provider.ledger.count("answered")
+        for name in (path, Path(sidecar_path(str(path)))):
+            name.unlink(missing_ok=True)  # noqa: ASYNC240
+
+    await operation()
+    before = len(list(descriptors.iterdir()))  # noqa: ASYNC240
+    path.unlink()  # noqa: ASYNC240
+    Path(sidecar_path(str(path))).unlink()  # noqa: ASYNC240
+    assert await cancel_at_every_checkpoint(operation, after_each) > 5
+    assert len(list(descriptors.iterdir())) <= before + 2  # noqa: ASYNC240

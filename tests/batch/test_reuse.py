@@ -215,3 +215,21 @@ def test_what_is_no_cache_is_refused(tmp_path: Path) -> None:
             AnswerCache(path).open()
     with pytest.raises(OutputError, match="there is no such file"):
         AnswerCache(tmp_path / "none").open(create=False)
+
+
+async def test_a_cache_that_fails_loses_no_answer(
+    provider: SimulatedProvider, tmp_path: Path
+) -> None:
+    cache = AnswerCache(tmp_path / "cache.sqlite")
+    cache.open()
+    cache.clear()
+    cache.close()
+    database = sqlite3.connect(cache.path)
+    database.execute(
+        "CREATE TRIGGER full BEFORE INSERT ON answers BEGIN SELECT RAISE(FAIL, 'full'); END"
+    )
+    database.close()
+    found = await outcomes(provider, ["a", "b"], cache=cache)
+    assert [outcome.success for outcome in found] == [True, True]
+    assert cache.error is not None
+    assert "cannot be used as a cache: full" in str(cache.error)

@@ -57,6 +57,8 @@ class AnswerCache:
         """
         self.path = os.fspath(path)
         self.max_age_s = max_age_s
+        self.error: OutputError | None = None
+        """Why a batch could not look answers up or store them; it loses none by that."""
         self._lock = threading.Lock()
         self._database: sqlite3.Connection | None = None
 

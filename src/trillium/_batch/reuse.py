@@ -109,8 +109,6 @@ class Reuse:
             cache: Answers of earlier jobs.
             record: The batch's journal, made to note digests if `dedupe` is on.
         """
-        self.cache_error: OutputError | None = None
-        """Why answers could not be stored; a cache that fails loses no answer."""
         self._dedupe = dedupe
         self._cache = cache
         self._record = record
@@ -125,7 +123,9 @@ class Reuse:
         self._unstored: deque[tuple[bytes, Completion]] = deque()
         self._looking = Waiter()
 
-    async def open(self, nursery: trio.Nursery, *, deliver: Deliver, ask: Ask) -> None:
+    async def open(  # noqa: ASYNC910  # who enters a batch checkpoints elsewhere
+        self, nursery: trio.Nursery, *, deliver: Deliver, ask: Ask
+    ) -> None:
         """Open the cache, and begin.
 
         Args:
@@ -142,7 +142,7 @@ class Reuse:
             nursery.start_soon(self._look_up, self._cache, name="trillium batch: cache")
             nursery.start_soon(self._store, self._cache, name="trillium batch: cache")
 
-    async def aclose(self) -> None:
+    async def aclose(self) -> None:  # noqa: ASYNC910  # without a cache there is nothing to wait for
         """Store what is left, for a bounded time also when cancelled, and close the cache."""
         if self._cache is not None:
             with trio.move_on_after(GRACE_S, shield=True):
@@ -206,7 +206,7 @@ class Reuse:
     # The cache.
 
     async def _look_up(self, cache: AnswerCache) -> None:
-        while True:
+        while True:  # noqa: ASYNC913  # the thread is one, also where it raises
             if not self._lookups:
                 await self._looking.wait()
             group = list(self._lookups)
@@ -217,7 +217,7 @@ class Reuse:
                     cache.look_up, digests, abandon_on_cancel=True
                 )
             except OutputError as error:
-                self.cache_error = error
+                cache.error = error
                 found = {}
             for asked in group:
                 answer = found.get(asked.digest)
@@ -239,7 +239,7 @@ class Reuse:
         try:
             cache.store(some)
         except OutputError as error:
-            self.cache_error = error
+            cache.error = error
 
     def _close(self, cache: AnswerCache) -> None:
         if self._unstored:

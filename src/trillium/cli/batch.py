@@ -217,6 +217,8 @@ def batch(
         if answers is not None:
             answers.close()
         raise
+    if job.cache is not None and job.cache.error is not None:
+        complain(f"{job.cache.error}; no answer is lost by that")
     if record is not None:
         return finish_record(ran, record, output.output, in_all=source.count)
     assert answers is not None

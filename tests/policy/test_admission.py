@@ -606,3 +606,13 @@ def test_permits_are_not_passed_on_below_a_bound_that_was_lowered() -> None:
     assert [machine.request(ticket) for ticket in tickets] == [True, True, False]
     permit.total_tokens = 1
     assert machine.pass_on(tickets[0]) is None
+
+
+def test_permits_are_passed_on_where_there_is_no_quota_at_all() -> None:
+    machine, permit = Admission(), Bound(1)
+    first, second = tickets_of(machine, 2, permit)
+    assert machine.request(first) is True
+    assert machine.request(second) is False
+    assert machine.pass_on(first) is second
+    assert (first.state, second.state) == (IDLE, HELD)
+    assert permit.available_tokens == 0

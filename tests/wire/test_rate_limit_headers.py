@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 
 from trillium._wire.headers import Headers
@@ -45,3 +47,10 @@ def test_values_are_those_of_this_response_where_names_repeat():
 def test_bytes_beyond_ascii_are_kept():
     headers = Headers([(b"x-ratelimit-\xe9", b"\xff")])
     assert rate_limit_fields(headers) == {"x-ratelimit-é": "ÿ"}
+
+
+def test_they_are_shown_and_sent_on_as_the_mapping_that_they_are():
+    fields = rate_limit_fields(Headers.of([("x-ratelimit-limit", "1")]))
+    assert repr(fields) == "{'x-ratelimit-limit': '1'}"
+    assert pickle.loads(pickle.dumps(fields)) == fields == {"x-ratelimit-limit": "1"}
+    assert len(fields) == 1

@@ -342,12 +342,6 @@ class ClientConnection:
         """Find the last head in what has come: all those before it were interim."""
         pieces = self._head_pieces
         received = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        if not self._interim_heads and received.startswith(b"HTTP/"):
-            # Nearly always: 0.3 µs in the place of 1.5.
-            end = received.find(b"\r\n\r\n")
-            if end > 0:
-                self._head = received[: end + len(_LINE)]
-                return
         end = 0
         for _ in range(self._interim_heads + 1):
             start = end

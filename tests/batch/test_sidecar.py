@@ -49,6 +49,10 @@ def test_two_writers_are_kept_apart(tmp_path: Path) -> None:
     with lock_sidecar(journal):
         with pytest.raises(OutputError, match=r"out\.jsonl: another process is writing it"):
             lock_sidecar(journal)
+        link = tmp_path / "link.jsonl"
+        link.symlink_to(journal)
+        with pytest.raises(OutputError, match="another process is writing it"):
+            lock_sidecar(str(link))
     lock_sidecar(journal).close()
 
 

@@ -72,7 +72,9 @@ def rewrite(
     Raises:
         OSError: It cannot be written; the old file stands.
     """
-    temporary = path + TEMPORARY
+    # A link stays a link: what it leads to is replaced, maybe on another file system.
+    path = os.path.realpath(path)
+    temporary = temporary_path(path)
     lines = _in_order(fd, found) if in_order else _as_they_stand(fd, found)
     try:
         with open(temporary, "wb", buffering=BLOCK_BYTES) as file:  # noqa: PTH123  # as a str
@@ -83,13 +85,17 @@ def rewrite(
                 file.write(line)
             file.flush()
             os.fsync(file.fileno())
-        # A link stays a link: what it leads to is replaced.
-        os.replace(temporary, os.path.realpath(path))  # noqa: PTH105
+        os.replace(temporary, path)  # noqa: PTH105
     except BaseException:
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
         raise
     sync_folder(path)
+
+
+def temporary_path(path: str) -> str:
+    """Return where the new file of a journal is written."""
+    return os.path.realpath(path) + TEMPORARY
 
 
 def sync_folder(path: str) -> None:

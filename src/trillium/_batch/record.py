@@ -29,7 +29,7 @@ import trio
 from trillium._batch.fingerprints import Fingerprints
 from trillium._batch.journal import Journal, refuse_input
 from trillium._batch.journal_options import Durability, JournalOptions
-from trillium._batch.journal_rewrite import TEMPORARY, LineReads, rewrite, sync_folder
+from trillium._batch.journal_rewrite import LineReads, rewrite, sync_folder, temporary_path
 from trillium._batch.journal_scan import Found, scan_journal
 from trillium._batch.placed_lines import DigestOffsets
 from trillium._batch.sidecar import Identity, Sidecar, lock_sidecar, sidecar_path
@@ -187,7 +187,7 @@ class Record:
                 os.write(self._fd, b"\n")
                 found.size = os.fstat(self._fd).st_size
             with contextlib.suppress(FileNotFoundError):
-                Path(path + TEMPORARY).unlink()
+                Path(temporary_path(path)).unlink()
         except OSError as error:
             raise OutputError(f"cannot be written: {error.strerror}", file=path) from None
         if empty or options.fresh:

@@ -183,8 +183,8 @@ class Sidecar:
 
 
 def sidecar_path(journal: str) -> str:
-    """Return the path of a journal's sidecar."""
-    return journal + SUFFIX
+    """Return the path of a journal's sidecar: one, by whatever link the journal is reached."""
+    return os.path.realpath(journal) + SUFFIX
 
 
 def read_identity(journal: str) -> Identity | None:

@@ -19,7 +19,7 @@ import trillium
 from tests.checkpoints import cancel_at_every_checkpoint
 from trillium import JournalOptions
 from trillium._batch.record import Record
-from trillium._batch.sidecar import Identity, lock_sidecar, sidecar_path
+from trillium._batch.sidecar import ADMITTED_STEP, Identity, lock_sidecar, sidecar_path
 from trillium.errors import ErrorKind, OutputError
 from trillium.simulator import (
     Scripted,
@@ -414,3 +414,21 @@ async def test_cancelled_at_any_checkpoint_the_journal_holds_each_answer_once(
     Path(sidecar_path(str(path))).unlink()  # noqa: ASYNC240
     assert await cancel_at_every_checkpoint(operation, after_each) > 5
     assert len(list(descriptors.iterdir())) <= before + 2  # noqa: ASYNC240
+
+
+async def test_a_failure_that_was_asked_again_may_have_been_paid_for(
+    asked: Asked, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.jsonl"
+    asked.provider.script(lambda _: Scripted(status=500), prompt="prompt 1")
+    await asked.outcomes(prompts(3), path)
+    asked_for = {"endpoint": asked.provider.base_url, "dialect": "openai-chat", "model": "m"}
+    found = []
+    for _ in range(2):
+        record = Record(JournalOptions(path=path), Identity(parameters=asked_for))
+        record.open()
+        found.append(record.possibly_in_flight)
+        record.admit(1)
+        await record.aclose(finished=False, settled=False)
+    # The one that failed, and what the step of admission holds beside the two that are done.
+    assert found == [0, 1 + ADMITTED_STEP - 2]

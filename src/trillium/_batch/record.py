@@ -195,11 +195,11 @@ class Record:
             sidecar.begin(self.identity)
             sync_folder(path)
         self.found = found
-        # The lines may know more than a mark that a machine lost with its power.
-        admitted = max(sidecar.admitted, found.highest + 1) if sidecar.admitted else 0
-        self.possibly_in_flight = sum(
-            found.lines.offset(index) is None for index in range(admitted)
-        )
+        self.possibly_in_flight = _possibly_in_flight(found, sidecar)
+        try:
+            sidecar.resume(found.size)
+        except OSError as error:
+            raise OutputError(f"cannot be written: {error.strerror}", file=sidecar.path) from None
         self._journal = Journal(self._fd, name=path, closes=False)
         self._reads = LineReads(self._fd)
         self._end = os.fstat(self._fd).st_size
@@ -448,6 +448,22 @@ class Record:
         if self._sidecar is not None:
             self._sidecar.close()
             self._sidecar = None
+
+
+def _possibly_in_flight(found: Found, sidecar: Sidecar) -> int:
+    """Return how many requests may have been in flight when the last run was ended."""
+    if not sidecar.admitted:
+        return 0
+    lines, count = found.lines, 0
+    # The lines may know more than a mark that a machine lost with its power.
+    end = max(sidecar.admitted, found.highest + 1)
+    if sidecar.identity is not None and sidecar.identity.input_requests is not None:
+        end = min(end, sidecar.identity.input_requests)  # the last step may go beyond the input
+    for index in range(end):
+        offset = lines.offset(index)
+        # A failure of an earlier run may have been asked again by the last one.
+        count += offset is None or (offset < sidecar.since and lines.kind(index) is not None)
+    return count
 
 
 def _count_lines(fd: int) -> int:

@@ -2,14 +2,15 @@
 
 ```json
 {"v":1,"input":{"path":"/ada/in.jsonl","sha256":"9f86...","requests":9000},"parameters":{...}}
-{"unanswered_below":              4096}
+{"unanswered_below":              4096,"since":                   0}
 ```
 
 The first line never changes: a journal is continued with the same input and parameters, or not
 at all. The number in the second is the high-water mark of admission. It is overwritten in place
 as requests are admitted, in steps, and before the first of a step is sent: so, after a crash,
 what has no outcome and an index below it may have been paid for, and nothing else. A run that
-ends with nothing in flight leaves 0. The number is 20 characters wide.
+ends with nothing in flight leaves 0. `since` is how many bytes of the journal were there when the
+last run began: a failure further up may have been asked again by it. Each is 20 characters wide.
 
 The file is also the lock that keeps two writers apart. It is never replaced while it is locked,
 whereas a journal may be; it stays when a run is done, so that the same command again finds
@@ -74,7 +75,7 @@ class Identity:
 class Sidecar:
     """An open and locked sidecar; closing it lets others write the journal."""
 
-    __slots__ = ("_fd", "_mark_at", "_synced", "admitted", "identity", "path")
+    __slots__ = ("_fd", "_mark_at", "_synced", "admitted", "identity", "path", "since")
 
     def __init__(self, fd: int, *, path: str) -> None:
         self._fd = fd
@@ -85,6 +86,8 @@ class Sidecar:
         """What the journal was begun with; None if it was not begun yet."""
         self.admitted = 0
         """What has no outcome and this index, or a higher one, was not sent."""
+        self.since = 0
+        """How many bytes of the journal the last run has found."""
 
     def begin(self, identity: Identity) -> None:
         """Write what the journal is of, and that nothing was admitted.
@@ -102,7 +105,7 @@ class Sidecar:
             "parameters": dict(identity.parameters),
         }
         first = msgspec.json.encode(head) + b"\n"
-        content = first + _mark(0)
+        content = first + _mark(0, 0)
         try:
             os.ftruncate(self._fd, 0)
             if os.pwrite(self._fd, content, 0) < len(content):
@@ -110,7 +113,17 @@ class Sidecar:
             os.fsync(self._fd)
         except OSError as error:
             raise OutputError(f"cannot be written: {error.strerror}", file=self.path) from None
-        self.identity, self.admitted, self._mark_at = identity, 0, len(first)
+        self.identity, self._mark_at = identity, len(first)
+        self.admitted = self.since = 0
+
+    def resume(self, size: int) -> None:
+        """Note how many bytes of the journal are there as a run begins.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        self.since = size
+        self._write_mark()
 
     def admit(self, index: int) -> None:
         """Note that a request is about to be sent. It takes 2 µs for one in `ADMITTED_STEP`.
@@ -120,7 +133,7 @@ class Sidecar:
         """
         if index >= self.admitted:
             self.admitted = index + ADMITTED_STEP
-            os.pwrite(self._fd, _mark(self.admitted), self._mark_at)
+            self._write_mark()
 
     def settle(self) -> None:
         """Note that nothing is in flight: what has no outcome was not sent, or has ended.
@@ -129,7 +142,10 @@ class Sidecar:
             OSError: It cannot be written.
         """
         self.admitted = 0
-        os.pwrite(self._fd, _mark(0), self._mark_at)
+        self._write_mark()
+
+    def _write_mark(self) -> None:
+        os.pwrite(self._fd, _mark(self.admitted, self.since), self._mark_at)
 
     def sync(self) -> None:
         """Bring what was admitted to the disk, if it is not there. It blocks.
@@ -179,6 +195,7 @@ class Sidecar:
             parameters=head.parameters,
         )
         self.admitted = self._synced = mark.unanswered_below
+        self.since = mark.since
         self._mark_at = len(first) + 1
 
 
@@ -263,10 +280,11 @@ class _Head(msgspec.Struct):
 
 class _Mark(msgspec.Struct):
     unanswered_below: int
+    since: int = 0
 
 
-def _mark(admitted: int) -> bytes:
-    return b'{"unanswered_below":%*d}\n' % (_WIDTH, admitted)
+def _mark(admitted: int, since: int) -> bytes:
+    return b'{"unanswered_below":%*d,"since":%*d}\n' % (_WIDTH, admitted, _WIDTH, since)
 
 
 def _named(path: str | None) -> str:

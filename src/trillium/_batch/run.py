@@ -299,11 +299,11 @@ class Batch:
             self._spared += self._stop is None
             self._deliver(unsent(index, request, route, reason))
             return
-        why = route.why_never(request)
+        ticket = route.ticket((self, route), request, self._bounds.places)
+        why = route.why_never(ticket)
         if why is not None:
             self._deliver(unsent(index, request, route, why, ErrorKind.INVALID_REQUEST))
             return
-        ticket = route.ticket((self, route), request, self._bounds.places)
         self._append(queue, Entry(index, request, route, ticket))
 
     def _append_paid(self, queue: RouteQueue, entry: Entry) -> None:

@@ -106,7 +106,7 @@ class Call:
             except InvalidRequestError as error:
                 return self._unsendable(error)  # noqa: ASYNC910  # no more of them than the window
             if self.ticket.charge is not None and self.ticket.charge.size is not None:
-                why = self.route.why_never(self.request)  # the limit may have been learnt since
+                why = self.route.why_never(self.ticket)  # the limit may have been learnt since
                 if why is not None:
                     return self._unsendable(InvalidRequestError(why))  # noqa: ASYNC910
             now = self._start_clock()
@@ -181,7 +181,7 @@ class Call:
         if self.purse is not None:
             age = self.ticket.age
             self.account = open_account(self.purse, self.route, self._body, age=age)
-        if (why := self.route.why_never(self.request)) is not None:
+        if (why := self.route.why_never(self.ticket)) is not None:
             raise InvalidRequestError(why)
         self._decision = await self._take_turn(self._start_clock())
         while True:

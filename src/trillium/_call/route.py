@@ -158,12 +158,15 @@ class Route:
             request, model=self.model, stream=stream, endpoint=self.station.endpoint
         )
 
-    def why_never(self, request: Request) -> str | None:
-        """Return why the quota can never let a request go; None if it can."""
+    def why_never(self, ticket: Ticket) -> str | None:
+        """Return why the quota can never let a ticket's request go; None if it can."""
         if not self.meter.counts_tokens:
             return None
-        charge = Charge()
-        self.meter.measure(charge, size_of(request))
+        charge = ticket.charge
+        if charge is None or charge.size is None:
+            assert ticket.request is not None
+            charge = ticket.charge = Charge()
+            self.meter.measure(charge, size_of(ticket.request))
         why = self.meter.why_never(charge)
         return None if why is None else f"the request can never be sent: {why}"
 

@@ -343,8 +343,9 @@ def _ready_at(ticket: Ticket, now: float) -> float:
     charge = ticket.charge
     if charge is None or charge.marks:
         charge = ticket.charge = Charge()  # each attempt has its own
-    if meter.counts_tokens and charge.size is None and ticket.request is not None:
-        meter.measure(charge, size_of(ticket.request))
+    if meter.counts_tokens and ticket.request is not None:
+        # Anew, since the estimate has learnt; but a request keeps its size.
+        meter.measure(charge, charge.size or size_of(ticket.request))
     return meter.ready_at(charge, now)
 
 

@@ -55,7 +55,7 @@ class AnswerCache:
             path: An SQLite file.
             max_age_s: Older answers are as if they were not there; None is no limit.
         """
-        self.path = os.fspath(path)
+        self.path: str = os.fspath(path)
         self.max_age_s = max_age_s
         self.error: OutputError | None = None
         """Why a batch could not look answers up or store them; it loses none by that."""

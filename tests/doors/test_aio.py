@@ -414,8 +414,10 @@ def test_a_thousand_calls_cancelled_at_random_moments_leave_nothing(run, where, 
     endings = []
 
     async def ask(client, number):
+        # Some have the time they need, however busy the machine is, and some have none.
+        patience_s = {0: None, 1: 0.0}.get(number % 50, dice.random() * 0.15)
         try:
-            async with asyncio.timeout(dice.random() * 0.15):
+            async with asyncio.timeout(patience_s):
                 if number % 2:
                     async with client.stream(f"{number}") as stream:
                         await stream.read()

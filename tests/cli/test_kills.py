@@ -18,7 +18,6 @@ import pytest
 import trio
 
 from tests.cli.calling import read_outcomes, server, start, trillium, write_prompts
-from trillium._batch.feeder import MIN_WINDOW_RECORDED
 from trillium._batch.sidecar import ADMITTED_STEP
 from trillium.simulator import Scripted, SimulatedProvider, SimulatorSettings, open_simulator
 
@@ -28,10 +27,9 @@ SERIES = 3
 KILLS_OF_A_SERIES = 18
 CONCURRENCY = 8
 PROMPTS = 600
-IN_FLIGHT = MIN_WINDOW_RECORDED + ADMITTED_STEP
-"""At most so many may have been sent without a line on disk: the window, and the step in which
-admission is noted. With a quick disk it is a third of that; one that is slow for a moment lets
-what is answered and not written yet grow up to the window."""
+IN_FLIGHT = 3 * CONCURRENCY + ADMITTED_STEP
+"""At most so many may have been sent without a line on disk: those that are on their way, what
+is gathered for one group, and the step in which admission is noted."""
 FLAGS = ("in.jsonl", "-o", "out.jsonl", "--no-progress", "--concurrency", str(CONCURRENCY))
 
 

@@ -110,6 +110,20 @@ async def test_a_slow_reader_is_waited_for_and_holds_up_whoever_brings_more(
     assert indices(written) == list(range(MOST_UNWRITTEN + 1))
 
 
+async def test_any_number_may_wait_for_what_is_written(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    answers = Answers(Journal(writer, name="pipe", closes=False))
+    async with trio.open_nursery() as nursery:
+        answers.take(completion(0))
+        async with trio.open_nursery() as waiting:
+            for _ in range(3):
+                waiting.start_soon(answers.wait_all_written)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(answers.write_as_they_come)
+        nursery.cancel_scope.cancel()
+    assert indices(await read(reader)) == [0]
+
+
 async def test_a_reader_that_goes_away_is_told_of(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     os.close(reader)

@@ -102,7 +102,8 @@ class Answers:
                 self._room = None
 
     async def _wait_written(self) -> None:
-        self._room = self._room or trio.Event()
+        if self._room is None:  # An event may not be asked whether it is true.
+            self._room = trio.Event()
         await self._room.wait()
 
     def close(self, *, grace_s: float = GRACE_S) -> int:

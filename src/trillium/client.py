@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import ssl
@@ -9,16 +10,22 @@ from collections.abc import AsyncIterable, Iterable
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self, TypeVar, final
+from typing import TYPE_CHECKING, Self, final
 
 import trio
 
+from trillium._batch.arguments import (
+    DEFAULT_CONCURRENCY,
+    check_concurrency,
+    check_many,
+    record_of,
+    reuse_of,
+)
+from trillium._batch.each import ModelT, ask_each, index_of
 from trillium._batch.journal_options import JournalOptions
 from trillium._batch.options import BatchOptions
 from trillium._batch.record import Record
-from trillium._batch.reuse import Reuse
 from trillium._batch.run import Batch
-from trillium._batch.sidecar import Identity
 from trillium._call.account import open_purse
 from trillium._call.call import Call
 from trillium._call.nurseries import open_private_nursery
@@ -48,34 +55,6 @@ if TYPE_CHECKING:
 
 Prompt = str | Message | Request
 """What may be asked: a bare string is one user message."""
-
-ModelT = TypeVar("ModelT", str, Model)
-
-DEFAULT_CONCURRENCY: Final = 50
-"""Where a batch begins for which no bound was told: below the limits of most paid accounts."""
-
-
-def check_many(given: object, name: str) -> None:
-    """Refuse one thing where many are wanted: a text is iterable, and would be spelled out.
-
-    Raises:
-        InvalidRequestError: It is a single text or request, or cannot be iterated over.
-    """
-    single = isinstance(given, str | bytes | Message | Request | Model)
-    if single or not isinstance(given, Iterable | AsyncIterable):
-        kind = type(given).__name__
-        raise InvalidRequestError(f"{name} takes several, such as a list, and not one {kind}")
-
-
-def check_concurrency(concurrency: object) -> None:
-    """Refuse what is no bound on concurrency.
-
-    Raises:
-        InvalidRequestError: It is not a whole number of at least 1.
-    """
-    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-        msg = f"concurrency is {concurrency!r}: a whole number of at least 1 is needed"
-        raise InvalidRequestError(msg)
 
 
 @final
@@ -275,7 +254,7 @@ class Client:
         def route_of(request: Request) -> Route:
             return self._route(model if request.model is None else request.model)
 
-        record = self._record(journal, model, digests=dedupe)
+        record = record_of(journal, self._routes, model, digests=dedupe)
         return Batch(
             requests,
             route_of=route_of,
@@ -289,7 +268,7 @@ class Client:
                 observer=observer or self._observer,
                 purse=open_purse(as_budget(budget), self._budget, self._routes, model),
                 record=record,
-                reuse=_reuse(cache, record, dedupe=dedupe),
+                reuse=reuse_of(cache, record, dedupe=dedupe),
             ),
         )
 
@@ -315,7 +294,7 @@ class Client:
             deadline_s=deadline_s,
         ) as batch:
             outcomes.extend([outcome async for outcome in batch])
-        outcomes.sort(key=_index)
+        outcomes.sort(key=index_of)
         return outcomes
 
     async def complete_each(
@@ -341,32 +320,10 @@ class Client:
             ClientClosedError: The client is not open.
         """
         self._check_open()
-        check_many(prompts, "prompts")
-        check_many(models, "models")
-        requests = [as_request(prompt) for prompt in prompts]
-        for place, request in enumerate(requests):
-            if request.model is not None:
-                raise InvalidRequestError(
-                    f"prompt {place} names a model itself: leave it to models="
-                )
-        named = list(models)
-        if len(set(named)) < len(named):
-            raise InvalidRequestError("a model stands twice in models=")
-        found: dict[ModelT, list[Outcome]] = {}
-
-        async def ask(model: ModelT) -> None:
-            found[model] = await self.complete_all(
-                requests,
-                model=model,
-                concurrency=concurrency,
-                timeouts=timeouts,
-                deadline_s=deadline_s,
-            )
-
-        async with open_private_nursery() as nursery:
-            for model in named:
-                nursery.start_soon(ask, model)
-        return {model: found[model] for model in named}
+        ask = functools.partial(
+            self.complete_all, concurrency=concurrency, timeouts=timeouts, deadline_s=deadline_s
+        )
+        return await ask_each(ask, prompts, models)
 
     async def verify(
         self, *, model: str | Model | None = None, timeouts: Timeouts | None = None
@@ -422,25 +379,6 @@ class Client:
             self._observer.outcome(outcome, request=call.request)
         return outcome
 
-    def _record(
-        self,
-        journal: str | os.PathLike[str] | JournalOptions | Record | None,
-        model: str | Model | None,
-        *,
-        digests: bool,
-    ) -> Record | None:
-        if journal is None:
-            return None
-        if isinstance(journal, Record):
-            return journal
-        if not isinstance(journal, JournalOptions):
-            journal = JournalOptions(path=journal)
-        named = self._routes.default_model if model is None else model
-        endpoint = named.endpoint if isinstance(named, Model) else self._routes.endpoint
-        name = named.name if isinstance(named, Model) else named
-        asked = {"endpoint": endpoint.base_url, "dialect": endpoint.dialect, "model": name}
-        return Record(journal, Identity(parameters=asked), digests=digests)
-
     def _check_open(self) -> None:
         if self._state == "new":
             raise ClientClosedError("the client is not open: use async with open_client(...)")
@@ -457,19 +395,3 @@ class Client:
         return open_transport(
             endpoint.base_url, self._given_transport, ssl_context=self._ssl_context
         )
-
-
-def _reuse(
-    cache: str | os.PathLike[str] | AnswerCache | None, record: Record | None, *, dedupe: bool
-) -> Reuse | None:
-    if cache is None and not dedupe:
-        return None
-    if isinstance(cache, str | os.PathLike):
-        from trillium._batch.answer_cache import AnswerCache  # noqa: PLC0415  # 5 ms of sqlite3
-
-        cache = AnswerCache(cache)
-    return Reuse(dedupe=dedupe, cache=cache, record=record)
-
-
-def _index(outcome: Outcome) -> int:
-    return outcome.index

@@ -6,12 +6,13 @@ import ssl
 from collections.abc import Mapping
 from decimal import Decimal
 
+from trillium._batch.arguments import check_concurrency
 from trillium._money.budget import Budget, as_budget
 from trillium._policy.quota import Quota
 from trillium._policy.retry_policy import RetryPolicy
 from trillium._transport.choice import UserTransport
 from trillium._wire.dialect import dialect_named
-from trillium.client import Client, check_concurrency
+from trillium.client import Client
 from trillium.endpoints import Endpoint, Model, Secret
 from trillium.limits import Limits
 from trillium.observers import Observer

@@ -13,6 +13,7 @@ from typing import Annotated, Final, Literal, final
 import attrs
 from cyclopts import Group, Parameter
 
+from trillium._batch.arguments import DEFAULT_CONCURRENCY
 from trillium._batch.journal import open_journal
 from trillium._batch.record import Record
 from trillium._wire.dialect import dialect_named
@@ -53,7 +54,6 @@ from trillium.cli.run import Job, Ran, run_job
 from trillium.cli.settings_file import configured, find_settings
 from trillium.cli.summary import exit_code, summary
 from trillium.cli.terminal import complain, tell
-from trillium.client import DEFAULT_CONCURRENCY
 from trillium.endpoints import Model
 from trillium.errors import OutputError
 from trillium.messages import Request

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from trillium.cli.asking import asked_by, endpoint_asked_by
 from trillium.cli.flags import Server
 from trillium.cli.limit_flags import Permitted
 from trillium.cli.settings_file import configured, find_settings, read_settings
@@ -82,6 +83,10 @@ def test_what_is_beside_the_job_goes_before_the_users_folder(
         ("[limits]\n", "unknown limits"),
         ("endpoints = 5\n", "must be a table"),
         ("[endpoints.a]\nkey = 'k-1'\n", "keys do not stand in files"),
+        ("[endpoints.a]\nAPI-Key = 'k-1'\n", "keys do not stand in files"),
+        ("[endpoints.a]\nkey_env = 'gsk_k-1'\n", "keys do not stand in files"),
+        ("[endpoints.a]\nkey_env = 'gsk_k1Ab'\n", "keys do not stand in files"),
+        ("[endpoints.a]\nbearer_token = 'k-1'\n", "keys do not stand in files"),
         ("[endpoints.a]\nrpm = 5\n", "unknown rpm"),
         ("[endpoints.a]\nbase_url = 5\n", "base_url must be text"),
         ("[endpoints.a]\nrequests_per_minute = 0\n", "endpoints.a: requests_per_minute is 0"),
@@ -98,3 +103,33 @@ def test_what_is_wrong_is_said_with_its_place(folder: Path, text: str, said: str
         read_settings(path)
     assert "trillium.toml" in str(caught.value)
     assert "k-1" not in str(caught.value)
+    assert "gsk_" not in str(caught.value)
+
+
+def test_a_base_url_means_the_endpoint_that_has_it(folder: Path) -> None:
+    """So `retry`, which knows a server by its URL, finds what the batch did."""
+    path = folder / "trillium.toml"
+    path.write_text(WHOLE.replace("concurrency", 'key_env = "LOCAL"\nconcurrency'))
+    settings = find_settings(str(folder / "prompts.txt"))
+    same = Server(base_url="http://localhost:8000/v1/", dialect="anthropic")
+    server, name, limits = configured(settings, same, "a/b")
+    assert (server.base_url, server.dialect) == (same.base_url, same.dialect)
+    assert (server.api_key_env, name, limits.concurrency) == ("LOCAL", "a/b", 8)
+
+
+def test_a_command_asks_what_flags_and_settings_come_to(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "trillium.toml").write_text(WHOLE)
+    monkeypatch.setenv("OTHER_KEY", "k-1")
+    job = str(folder / "prompts.txt")
+    told = Permitted(requests_per_minute=7)
+    asked = asked_by(Server(), "openai/gpt-4.1", permitted=told, beside=job)
+    assert (asked.model.endpoint.name, asked.model.name) == ("openai", "gpt-4.1")
+    assert (asked.name, asked.limits.requests_per_minute) == ("openai/gpt-4.1", 7)
+    monkeypatch.chdir(folder)
+    asked = asked_by(Server(), "local/a/b", beside="-")
+    assert (asked.model.name, asked.server.base_url) == ("a/b", "http://localhost:8000/v1")
+    found = endpoint_asked_by(Server(), "local")
+    assert (found.model.name, found.limits.concurrency) == ("", 8)
+    assert endpoint_asked_by(Server(), "openai").model.endpoint.name == "openai"

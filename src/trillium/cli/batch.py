@@ -19,6 +19,7 @@ from trillium._batch.record import Record
 from trillium._wire.dialect import dialect_named
 from trillium._wire.prompt_template import PromptTemplate
 from trillium.cli.answers import Answers
+from trillium.cli.asking import asked_by
 from trillium.cli.flags import (
     PATIENCE,
     PATIENT,
@@ -51,7 +52,6 @@ from trillium.cli.money import MONEYLESS, Money
 from trillium.cli.progress_line import display_for
 from trillium.cli.reusing import REUSE, Reusing
 from trillium.cli.run import Job, Ran, run_job
-from trillium.cli.settings_file import configured, find_settings
 from trillium.cli.summary import exit_code, summary
 from trillium.cli.terminal import complain, tell
 from trillium.endpoints import Model
@@ -160,28 +160,26 @@ def batch(
         UsageError: Wrong flags, input or output; nothing was sent.
     """
     timeouts = patience.timeouts()
-    settings = find_settings(None if input_ == STANDARD_STREAM else input_)
-    server, model, limits = configured(settings, server, model)
-    asked = server.model(model)
+    asked = asked_by(server, model, permitted=permitted, beside=input_)
     prices, budget = money.load_prices(), money.open_budget()
     client = open_client(
-        asked,
+        asked.model,
         timeouts=timeouts,
         retry=patience.retry(),
         prices=prices,
-        limits=permitted.over(limits),
+        limits=asked.limits,
     )
     source = Source(
         input_,
         sampling.defaults(),
         template=None if prompt is None else PromptTemplate(prompt),
-        check=_check(asked, money.check(asked, prices), stream=timeouts.needs_stream),
+        check=_check(asked.model, money.check(asked.model, prices), stream=timeouts.needs_stream),
     )
     in_order = output.order == "input"
     record: Record | None = None
     answers: Answers | None = None
     if is_journal(output.output):
-        parameters = asked_for(model, server, sampling, prompt=prompt)
+        parameters = asked_for(asked.name, asked.server, sampling, prompt=prompt)
         record = open_record(
             output.output,
             source,

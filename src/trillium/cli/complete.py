@@ -9,6 +9,7 @@ import trio
 from cyclopts import Parameter
 
 from trillium._wire.outcome_lines import encode_outcome
+from trillium.cli.asking import asked_by
 from trillium.cli.exits import ExitCode
 from trillium.cli.flags import (
     PATIENT,
@@ -69,7 +70,10 @@ def complete(
     """
     if json and stream:
         raise UsageError("--json prints one line at the end: leave --stream away")
-    client = open_client(server.model(model), timeouts=patience.timeouts(), retry=patience.retry())
+    asked = asked_by(server, model)
+    client = open_client(
+        asked.model, timeouts=patience.timeouts(), retry=patience.retry(), limits=asked.limits
+    )
     request = _request(_read_prompt(prompt), sampling)
     if json:
         return trio.run(_print_line, client, request)

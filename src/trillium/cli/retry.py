@@ -11,6 +11,7 @@ from trillium._batch.sidecar import read_identity, sidecar_path
 from trillium.cli.batch import PACE, Output, Pace, batch
 from trillium.cli.flags import PATIENT, WHERE, Flattened, Patience, Sampling, Server, is_file_name
 from trillium.cli.journaling import Journaling
+from trillium.cli.limit_flags import PERMITTED, Permitted
 from trillium.errors import OutputError
 
 
@@ -44,6 +45,7 @@ def retry(
     ] = None,
     patience: Annotated[Patience, Flattened] = PATIENT,
     pace: Annotated[Pace, Flattened] = PACE,
+    permitted: Annotated[Permitted, Flattened] = PERMITTED,
 ) -> int:
     """Ask again what failed or was not sent; return the exit code.
 
@@ -76,6 +78,7 @@ def retry(
         ),
         patience=patience,
         pace=pace,
+        permitted=permitted,
         journaling=Journaling(retry_errors=retry_errors, durability=durability),
         prompt=said.get("prompt"),
     )

@@ -21,6 +21,7 @@ name, the one beside the job counts.
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,6 +35,14 @@ from trillium.limits import LeakyBucket, Limits
 
 FILE_NAME: Final = "trillium.toml"
 _OWN: Final = ("base_url", "dialect", "key_env")
+_SECRET: Final = re.compile(
+    "((api|access|auth|secret|bearer)[-_]?)?(key|token|secret|password|authorization)",
+    re.IGNORECASE,
+)
+"""What people call a key."""
+_VARIABLE: Final = re.compile("[A-Z_][A-Z0-9_]*")
+"""What the names of variables look like by convention (POSIX, "Environment Variables"); keys have
+small letters or dashes, so that one in the place of a name is known, and is not shown."""
 _BUCKETS: Final = ("requests", "tokens", "input_tokens", "output_tokens")
 _LIMITS: Final = tuple(
     field.name for field in attrs.fields(Limits) if field.name not in ("models", *_BUCKETS)
@@ -89,10 +98,17 @@ def read_settings(path: Path) -> dict[str, EndpointSettings]:
 
 def _endpoint(told: object, place: str) -> EndpointSettings:
     table = _table(told, place)
-    if {"key", "api_key"} & table.keys():
-        msg = f"{place}: keys do not stand in files: name the environment variable, key_env = ..."
+    known = (*_OWN, *_LIMITS, *_BUCKETS, "models")
+    key_env = table.get("key_env", "KEY")
+    if any(_SECRET.fullmatch(name) for name in table) or (
+        isinstance(key_env, str) and not _VARIABLE.fullmatch(key_env)
+    ):
+        msg = (
+            f"{place}: keys do not stand in files: name the environment variable that holds it, "
+            'in capitals, such as key_env = "MY_KEY"'
+        )
         raise InvalidRequestError(msg)
-    _only(table, (*_OWN, *_LIMITS, *_BUCKETS, "models"), place)
+    _only(table, known, place)
     for name in _OWN:
         if not isinstance(table.get(name, ""), str):
             raise InvalidRequestError(f"{place}: {name} must be text")
@@ -139,19 +155,31 @@ def configured(
 ) -> tuple[Server, str, Limits]:
     """Return the server and the model's name as the settings have them, and the limits told.
 
-    Flags go before settings: with `--base-url`, no endpoint of theirs is meant.
+    Flags go before settings: with `--base-url`, the endpoint is meant that has the same one.
     """
+    if server.base_url is not None:
+        told = next((e for e in settings.values() if _is_at(e.base_url, server.base_url)), None)
+        if told is None:
+            return server, model, Limits()
+        return _completed(server, told), model, told.limits
     name, _, rest = model.partition("/")
     told = settings.get(name)
-    if told is None or server.base_url is not None:
+    if told is None:
         return server, model, Limits()
+    return _completed(server, told), model if told.base_url is None else rest, told.limits
+
+
+def _is_at(own: str | None, base_url: str) -> bool:
+    return own is not None and own.rstrip("/") == base_url.rstrip("/")
+
+
+def _completed(server: Server, told: EndpointSettings) -> Server:
     key_env = server.api_key_env or told.key_env
     if told.base_url is None:
-        return attrs.evolve(server, api_key_env=key_env), model, told.limits
-    own = attrs.evolve(
+        return attrs.evolve(server, api_key_env=key_env)
+    return attrs.evolve(
         server,
-        base_url=told.base_url,
+        base_url=server.base_url or told.base_url,
         dialect=server.dialect or told.dialect,
         api_key_env=key_env,
     )
-    return own, rest, told.limits

@@ -9,6 +9,7 @@ import trio
 from cyclopts import Parameter
 
 from trillium._call.verify import Verification
+from trillium.cli.asking import endpoint_asked_by
 from trillium.cli.exits import ExitCode
 from trillium.cli.flags import SERVER, WHERE, Flattened, Seconds, Server
 from trillium.cli.terminal import complain, printable
@@ -49,7 +50,7 @@ def verify(
         raise UsageError("--provider stands alone: leave away --model and --base-url")
     if model is None and provider is None and server.base_url is None:
         raise UsageError("say what to verify: --model provider/name, or --provider NAME")
-    found = server.resolve(provider if model is None else model)
+    found = endpoint_asked_by(server, provider if model is None else model).model
     client = open_client(
         found if found.name else found.endpoint, timeouts=Timeouts(request_s=request_timeout)
     )

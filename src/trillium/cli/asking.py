@@ -1,0 +1,67 @@
+"""Whom a command asks, and what is permitted there: flags go over `trillium.toml`.
+
+A command takes `Server`, and `Permitted` where several requests are sent, and calls `asked_by`;
+of several models (`compare`), once for each.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import attrs
+
+from trillium.cli.flags import STANDARD_STREAM, Server
+from trillium.cli.limit_flags import PERMITTED, Permitted
+from trillium.cli.settings_file import configured, find_settings
+from trillium.endpoints import Model
+from trillium.limits import Limits
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Asked:
+    """What the flags and the settings come to."""
+
+    model: Model
+    """The endpoint, with its key, and the model's name on the wire; empty if none was named."""
+    server: Server
+    """The flags, completed by the settings; with `name`, what a sidecar keeps of them."""
+    name: str
+    """The model's name as it goes with these flags."""
+    limits: Limits
+    """What the endpoint permits, as told."""
+
+
+def asked_by(
+    server: Server,
+    model: str,
+    *,
+    permitted: Permitted = PERMITTED,
+    beside: str | None = None,
+) -> Asked:
+    """Return whom a command asks.
+
+    Args:
+        server: Its flags.
+        model: `--model`, as it was given.
+        permitted: Its flags of limits, which go over those of the settings.
+        beside: Its input file: a `trillium.toml` is looked for in the same folder. None, or
+            standard input, looks in the folder that we are in.
+
+    Raises:
+        InvalidRequestError: Unknown provider, no key, flags that do not fit together, or a
+            `trillium.toml` that is not what it should be.
+    """
+    settings = find_settings(None if beside == STANDARD_STREAM else beside)
+    server, name, limits = configured(settings, server, model)
+    return Asked(model=server.model(name), server=server, name=name, limits=permitted.over(limits))
+
+
+def endpoint_asked_by(server: Server, where: str | None) -> Asked:
+    """Return what is asked where a provider alone will do, or a base URL with no model.
+
+    Raises:
+        InvalidRequestError: As `asked_by`.
+    """
+    server, name, limits = configured(find_settings(), server, where or "")
+    return Asked(model=server.resolve(name or None), server=server, name=name, limits=limits)

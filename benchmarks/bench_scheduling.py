@@ -26,8 +26,9 @@ import attrs
 
 from trillium._policy.admission import Admission, Ticket
 from trillium._policy.places import Places
-from trillium._policy.quota import Charge, Meter, Quota
+from trillium._policy.quota import Quota
 from trillium._policy.quota_bucket import WHICH
+from trillium._policy.quota_meter import Charge, Meter
 from trillium._policy.token_estimate import size_of
 from trillium.limits import Counted, Limits, LimitSighting
 from trillium.messages import Request

@@ -29,7 +29,8 @@ from trillium._policy.admission import (
     TicketState,
 )
 from trillium._policy.places import Places
-from trillium._policy.quota import Meter, Quota
+from trillium._policy.quota import Quota
+from trillium._policy.quota_meter import Meter
 from trillium.errors import LocalProtocolError
 from trillium.limits import LeakyBucket, Limits
 from trillium.messages import Request

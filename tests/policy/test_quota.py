@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from trillium._policy.quota import FIRST_HOLD_S, LEAST_HOLD_S, Charge, Meter, Quota
+from trillium._policy.quota import Quota
 from trillium._policy.quota_bucket import Bucket
+from trillium._policy.quota_meter import FIRST_HOLD_S, LEAST_HOLD_S, Charge, Meter
 from trillium._policy.quota_pace import GROWTH, SHORT_S, Pace
 from trillium._policy.token_estimate import FIRST_BYTES_PER_TOKEN, RequestSize
 from trillium.limits import ChargeRule, Counted, LeakyBucket, Limits, LimitSighting

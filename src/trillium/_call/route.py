@@ -15,7 +15,8 @@ from trillium._call.admission import Gate
 from trillium._money.cost import worst_cost
 from trillium._money.tariff import Tariff
 from trillium._policy.admission import Permit, Ticket
-from trillium._policy.quota import Charge, Meter, Quota
+from trillium._policy.quota import Quota
+from trillium._policy.quota_meter import Charge, Meter
 from trillium._policy.retry_budget import RetryBudget
 from trillium._policy.retry_policy import RetryPolicy
 from trillium._policy.token_estimate import size_of

@@ -1,0 +1,344 @@
+"""What the requests of one model are charged, and when they may go: a meter of all their limits.
+
+A request has a `Charge`. It is taken at the send, from all buckets or from none (`ready_at` says
+when that can be), and settled by the usage that comes back, as the provider charges:
+
+```text
+SUM      input + max_tokens, not given back; without max_tokens, the output that came
+LARGER   max(max_tokens, input), not given back
+USED     input that was not cached + the output that came; until then, what answers usually have
+```
+
+A refusal (`throttled`) holds all back for as long as the provider asks, or a second that doubles.
+It leads to a slower pace only if no header explains it: where `remaining` was too little, the
+buckets know already. What was refused stays charged, since many providers count it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final, final
+
+import attrs
+
+from trillium._policy.quota_bucket import Amounts, Bucket
+from trillium._policy.quota_pace import Pace
+from trillium._policy.token_estimate import RequestSize, TokenEstimate, size_of
+from trillium.limits import ChargeRule, Counted, LimitSighting
+from trillium.messages import Request
+
+FIRST_HOLD_S: Final = 1.0
+"""How long all are held back by a refusal that does not say how long, in seconds; it doubles ..."""
+LEAST_HOLD_S: Final = 0.25
+"""How long at least, where a shorter wait is asked for that no header explains."""
+MAX_HOLD_S: Final = 16.0
+"""... up to this, as long as nothing was accepted in between."""
+HEADERS_PER_S: Final = 50.0
+HEADERS_AT_ONCE: Final = 50
+"""How many answers' headers are read: see `Meter.wants_headers`."""
+
+LOOK_S: Final = 2.0
+"""Over how long the rate before a first refusal is measured; up to twice as long."""
+_NO_AMOUNTS: Final[Amounts] = (1.0, 0.0, 0.0, 0.0)
+
+
+@final
+@attrs.define(eq=False, repr=False)
+class Charge:
+    """What one attempt takes; made anew for each."""
+
+    size: RequestSize | None = None
+    """None where tokens were not looked at."""
+    amounts: Amounts = _NO_AMOUNTS
+    taken_at: float = -math.inf
+    """When it was last taken."""
+    marks: list[tuple[Bucket, float, float]] = attrs.field(factory=list)
+    """From which bucket how much was taken, and what was missing from it then."""
+    open: bool = False
+    """Whether it is taken and its end is not known yet."""
+
+
+@final
+@attrs.define(eq=False, repr=False)
+class Meter:
+    """The limits that the requests of one model are under."""
+
+    rule: ChargeRule = ChargeRule.SUM
+    estimate: TokenEstimate = attrs.field(factory=TokenEstimate)
+    shared: list[Bucket] = attrs.field(factory=list)
+    """The endpoint's, the same list in all meters of a quota."""
+    own: list[Bucket] = attrs.field(factory=list)
+    buckets: tuple[Bucket, ...] = attrs.field(default=(), init=False)
+    """All that are in force, the pace included."""
+    counts_tokens: bool = attrs.field(default=False, init=False)
+    """Whether requests must be measured: some bucket counts tokens."""
+    held_until: float = attrs.field(default=-math.inf, init=False)
+    pace: Pace | None = attrs.field(default=None, init=False)
+    in_flight: int = attrs.field(default=0, init=False)
+    """Attempts that were let go and are not over, kept by admission."""
+    quiet: bool = attrs.field(default=False, init=False)
+    """Whether nothing is limited: whoever asks need not look any further."""
+    _read_at: float = attrs.field(default=-math.inf, init=False)
+    """Until when the reading of headers has used up its share of time (GCRA)."""
+    accepted: int = attrs.field(default=0, init=False)
+    """Attempts that were let go, less those that were refused; kept by admission."""
+    _young: list[Request] | None = attrs.field(factory=list, init=False)
+    """What was sent without a charge until the first response came; None from then on."""
+    _responses: int = attrs.field(default=0, init=False)
+    _holds: int = attrs.field(default=0, init=False)
+    _looked: tuple[float, int] = attrs.field(default=(-math.inf, 0), init=False)
+    _looked_before: tuple[float, int] = attrs.field(default=(-math.inf, 0), init=False)
+    """When `accepted` was how much: a few seconds ago, to know the rate that there was."""
+    _active_at: float = attrs.field(default=-math.inf, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take note of buckets that came or went."""
+        paced = () if self.pace is None else (self.pace.bucket,)
+        self.buckets = (*self.shared, *self.own, *paced)
+        self.counts_tokens = any(b.counted is not Counted.REQUESTS for b in self.buckets)
+        self.quiet = not self.buckets and self.held_until == -math.inf
+
+    # Who may go.
+
+    def measure(self, charge: Charge, size: RequestSize) -> None:
+        """Say what a request costs, as far as can be known before it is answered."""
+        charge.size = size
+        estimate = self.estimate
+        given = estimate.input_tokens(size)
+        most = size.max_tokens
+        if self.rule is ChargeRule.USED:
+            usual = estimate.output_tokens
+            out = usual if most is None or usual < most else float(most)
+            charge.amounts = (1.0, given + out, given, out)
+        elif self.rule is ChargeRule.LARGER:
+            out = 0.0 if most is None else float(most)
+            charge.amounts = (1.0, max(given, out), given, out)
+        else:
+            out = estimate.output_tokens if most is None else float(most)
+            charge.amounts = (1.0, given + out, given, out)
+
+    def ready_at(self, charge: Charge, now: float) -> float:
+        """Return when the charge can be taken, if nothing else is: `now`, or later."""
+        at = self.held_until
+        if at <= now:
+            at = now
+            if not self.buckets:
+                self.held_until = -math.inf
+                self.quiet = True
+        amounts = charge.amounts
+        for bucket in self.buckets:
+            then = bucket.ready_at(amounts[bucket.which], now)
+            if then > at:
+                at = then
+        if at > now and self.pace is not None:
+            self.pace.wanted = True
+        return at
+
+    def earliest(self, charge: Charge, now: float, *, ahead: int) -> float:
+        """Return the earliest time at which a request can go that has so many ahead of it."""
+        at = self.ready_at(charge, now)
+        for bucket in self.buckets:
+            if ahead and bucket.counted is Counted.REQUESTS:
+                at = max(at, now + (bucket.missing(now) + ahead + 1 - bucket.room) / bucket.rate)
+        return at
+
+    def lacking(self, charge: Charge, now: float) -> list[Bucket]:
+        """Return the buckets that a request waits for; all of them while all are held back."""
+        if self.held_until > now:
+            return list(self.buckets)
+        amounts = charge.amounts
+        return [b for b in self.buckets if b.ready_at(amounts[b.which], now) > now]
+
+    def isdisjoint(self, buckets: Sequence[Bucket]) -> bool:
+        """Whether none of these buckets is one of its own."""
+        return not any(bucket in buckets for bucket in self.buckets)
+
+    def why_never(self, charge: Charge) -> str | None:
+        """Return why a request can never pass; None if it can."""
+        for bucket in self.buckets:
+            cost = charge.amounts[bucket.which]
+            if not bucket.fits(cost):
+                words = bucket.counted.value.replace("_", " ")
+                most = bucket.amount if bucket.burst is None else min(bucket.amount, bucket.burst)
+                return (
+                    f"it takes about {cost:,.0f} {words}, and no more than {most:,.6g} ever pass "
+                    f"at once (the limit is {bucket.amount:,.6g} in {bucket.window_s:g} s)"
+                )
+        return None
+
+    def take(self, charge: Charge, now: float) -> None:
+        """Charge a request that is sent now."""
+        amounts = charge.amounts
+        charge.marks = [
+            (bucket, amounts[bucket.which], bucket.take(amounts[bucket.which], now))
+            for bucket in self.buckets
+        ]
+        charge.taken_at = now
+        charge.open = True
+        pace = self.pace
+        if pace is not None:
+            pace.accepted += 1
+            pace.grow(now, most=self._most_rate())
+
+    def let_go(self, request: Request | None) -> None:
+        """Take note of a request that is sent without a charge."""
+        if self._young is not None and request is not None:
+            self._young.append(request)
+
+    def give_back(self, charge: Charge) -> None:
+        """Undo a charge whose request was not sent after all."""
+        if charge.open:
+            charge.open = False
+            for bucket, cost, _ in charge.marks:
+                bucket.correct(-cost, -math.inf)
+
+    # What came of it.
+
+    def look(self, now: float, sent_at: float) -> None:
+        """Take note of the time, as an attempt ends that was sent then."""
+        if self._young is not None:
+            self._responses += 1
+            if self._responses > 1:
+                self._young = None
+        if now - self._looked[0] > LOOK_S:
+            if sent_at - self._active_at > LOOK_S:  # what came after a pause says what there was
+                self._looked = (sent_at, self.accepted - self.in_flight)
+            self._looked_before, self._looked = self._looked, (now, self.accepted)
+        self._active_at = now
+
+    def wants_headers(self, now: float) -> bool:
+        """Whether the headers of an answer are worth reading now; those of a refusal always are.
+
+        Reading them costs as much as half a call, and of hundreds of answers in a second each
+        tells what the one before did: so a burst of them is read, and then some each second.
+        """
+        read_at = max(self._read_at, now) + 1 / HEADERS_PER_S
+        if read_at - now > HEADERS_AT_ONCE / HEADERS_PER_S:
+            return False
+        self._read_at = read_at
+        return True
+
+    def answered(self, charge: Charge, tokens: tuple[int, int, int] | None, now: float) -> None:
+        """Settle what a request was charged.
+
+        Args:
+            charge: Its charge.
+            tokens: Input, output and cached tokens as the provider counted them; None if it did
+                not say.
+            now: The time.
+        """
+        self.ended(charge)
+        self._holds = 0
+        size = charge.size
+        if tokens is None or size is None:
+            return
+        given, out, cached = tokens
+        self.estimate.learn(size, given, out)
+        most = size.max_tokens
+        if self.rule is ChargeRule.USED:
+            given -= cached
+            total = given + out
+        elif self.rule is ChargeRule.LARGER:
+            total = given if most is None else max(given, most)
+            out = 0 if most is None else most
+        else:
+            out = out if most is None else most
+            total = given + out
+        actual = (1.0, float(total), float(given), float(out))
+        for place, (bucket, cost, missing) in enumerate(charge.marks):
+            difference = actual[bucket.which] - cost
+            if difference:
+                bucket.correct(difference, now)
+                charge.marks[place] = (bucket, cost, missing + difference)
+
+    def ended(self, charge: Charge) -> None:
+        """Note that an attempt is over, whatever came of it; what it was charged stays so."""
+        charge.open = False
+
+    def learn(self, sightings: Sequence[LimitSighting], charge: Charge, now: float) -> None:
+        """Take in what a response's headers tell, if anything; after `answered`."""
+        for sighting in sightings:
+            bucket = self._bucket_of(sighting)
+            if bucket is None:
+                bucket = Bucket(sighting.counted, sighting.amount, sighting.window_s)
+                self.own.append(bucket)
+                self.refresh()
+                bucket.correct(self._sent_unseen(bucket, charge), now)
+            else:
+                bucket.set_amount(sighting.amount, now)
+            if sighting.remaining is not None:
+                sent_at = now if charge.taken_at == -math.inf else charge.taken_at
+                bucket.see(sighting.remaining, _mark(bucket, charge), now, sent_at)
+
+    def throttled(
+        self, charge: Charge, retry_after_s: float | None, now: float, *, explained: bool = False
+    ) -> None:
+        """Hold all back: a request was refused.
+
+        Args:
+            charge: The charge of the request.
+            retry_after_s: How long the provider asks to wait; None if it does not say.
+            now: The time.
+            explained: Its headers told that nothing was left, and `learn` was told of them.
+        """
+        self.ended(charge)
+        if retry_after_s is None and self.held_until < now:
+            self.hold(now + min(FIRST_HOLD_S * 2.0 ** min(self._holds, 30), MAX_HOLD_S))
+            self._holds += 1
+        elif retry_after_s is not None:
+            # What is asked may be less than the time to the provider's next fill.
+            self.hold(now + max(retry_after_s, 0.0 if explained else LEAST_HOLD_S))
+        self.accepted -= 1
+        if self.pace is not None:
+            self.pace.refused(charge.taken_at, now, news=not explained)
+        elif not explained:
+            since, accepted = self._looked_before
+            self.pace = Pace.begin(
+                self.accepted - accepted, now - since, now, most=self._most_rate()
+            )
+            self.refresh()
+
+    def hold(self, until: float) -> None:
+        """Send nothing before then. A hold is never shortened by another."""
+        if until > self.held_until:
+            self.held_until = until
+            self.quiet = False
+
+    def _most_rate(self) -> float:
+        """Return the rate of requests that the known limits permit."""
+        known = (*self.shared, *self.own)
+        rates = [bucket.rate for bucket in known if bucket.counted is Counted.REQUESTS]
+        return min(rates, default=math.inf)
+
+    def _bucket_of(self, sighting: LimitSighting) -> Bucket | None:
+        """Return the bucket that a header is about: of the same amount, or of the same window."""
+        same = [b for b in (*self.own, *self.shared) if b.counted is sighting.counted]
+        for bucket in same:
+            if bucket.amount == sighting.amount and (
+                bucket.window_s == sighting.window_s or not sighting.certain
+            ):
+                return bucket
+        return next((b for b in same if b.window_s == sighting.window_s), None)
+
+    def _sent_unseen(self, bucket: Bucket, charge: Charge) -> float:
+        """Return what may be missing of a bucket that nobody knew of until now."""
+        if self._young is None:
+            return charge.amounts[bucket.which] * max(1, self.in_flight)
+        sent = 0.0
+        for request in self._young:
+            of_it = Charge()
+            self.measure(of_it, size_of(request))
+            sent += of_it.amounts[bucket.which]
+        return max(sent, charge.amounts[bucket.which])
+
+
+def _mark(bucket: Bucket, charge: Charge) -> float:
+    """Return what was missing of a bucket when a request had been charged."""
+    for marked, _, missing in charge.marks:
+        if marked is bucket:
+            return missing
+    return charge.amounts[bucket.which]  # nobody knew of it at the send: at least so much

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,6 +91,15 @@ async def test_what_is_given_out_is_on_the_disk(asked: Asked, tmp_path: Path) ->
                 assert not outcome.restored
     assert sorted(line["index"] for line in lines(path)) == list(range(50))
     assert len({line["request"] for line in lines(path)}) == 50
+
+
+async def test_lines_tell_when_their_outcomes_were_there(asked: Asked, tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    before = time.time()
+    await asked.outcomes(prompts(3), path, concurrency=1)
+    moments = [line["ended_at"] for line in lines(path)]
+    assert moments == sorted(moments)
+    assert before - 0.01 <= moments[0] <= moments[-1] <= time.time() + 0.01
 
 
 async def test_the_same_again_asks_nothing(asked: Asked, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trillium._wire.outcome_lines import encode_outcome
 from trillium.completions import Completion, Failure, FinishReason, Usage
-from trillium.errors import ErrorKind, RequestError
+from trillium.errors import ErrorKind, Fault, RequestError
 from trillium.messages import ToolCall
 
 
@@ -128,6 +128,14 @@ def test_a_failure_says_why() -> None:
             },
         ),
     ]
+
+
+def test_a_line_tells_what_went_wrong_in_which_attempt_and_when_it_ended() -> None:
+    faults = tuple(
+        Fault(kind=kind, message="no") for kind in (ErrorKind.RATE_LIMITED, ErrorKind.SERVER_ERROR)
+    )
+    line = encode_outcome(completion(faults=faults), ended_at=1_790_000_000.1234567)
+    assert line.endswith(b',"faults":["rate_limited","server_error"],"ended_at":1790000000.123}\n')
 
 
 def test_a_request_that_was_never_sent_made_no_attempt() -> None:

@@ -55,17 +55,20 @@ class Journal:
         """How many outcomes are not written yet, one that is written in part included."""
         return self._pending.count(b"\n")
 
-    def append(self, outcome: Outcome, *, request: str | None = None) -> int:
+    def append(
+        self, outcome: Outcome, *, request: str | None = None, ended_at: float | None = None
+    ) -> int:
         """Take an outcome, to be written by the next commit. It neither blocks nor fails.
 
         Args:
             outcome: The outcome.
             request: The digest of what was sent, to stand in its line.
+            ended_at: When it was there, in seconds of Unix time.
 
         Returns:
             How many bytes its line takes.
         """
-        line = encode_outcome(outcome, request=request)
+        line = encode_outcome(outcome, request=request, ended_at=ended_at)
         self._pending += line
         return len(line)
 

@@ -18,6 +18,7 @@ import contextlib
 import errno
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +58,8 @@ class Written:
     outcome: Outcome
     request: Request | None
     route: Route | None
+    ended_at: float
+    """When it was there, in seconds of Unix time."""
     digest: str | None = None
     """Of the request, in its line."""
     offset: int = 0
@@ -104,6 +107,8 @@ class Record:
         self._journal: Journal | None = None
         self._fd = -1
         self._reads = LineReads(-1)
+        self._clock_offset: float | None = None
+        """What turns trio's clock into Unix time, from the first outcome on."""
         self._lock = threading.Lock()
         """Held by whoever writes: an abandoned thread may still be at it when the run ends."""
         self._appended: deque[Written] = deque()
@@ -262,7 +267,11 @@ class Record:
 
     def append(self, outcome: Outcome, request: Request | None, route: Route | None) -> None:
         """Take an outcome, to be written soon and given out then. It neither blocks nor fails."""
-        self._appended.append(Written(outcome, request, route))
+        now = trio.current_time()
+        if self._clock_offset is None:
+            # Durations between two lines are then those of trio's clock, a simulated one too.
+            self._clock_offset = time.time() - now
+        self._appended.append(Written(outcome, request, route, now + self._clock_offset))
         self._wake()
 
     async def write_as_they_come(
@@ -345,7 +354,7 @@ class Record:
             line = self._appended[0]
             line.digest = self._digest(line.request, line.route)
             line.offset = self._end
-            self._end += journal.append(line.outcome, request=line.digest)
+            self._end += journal.append(line.outcome, request=line.digest, ended_at=line.ended_at)
             self._encoded.append(line)
             self._appended.popleft()
         if not self._encoded:

@@ -23,6 +23,9 @@ VERSION: Final = 1
 _SECONDS_DIGITS: Final = 6
 """Microseconds: finer than any clock of ours, and half the length of a float's digits."""
 
+_MOMENT_DIGITS: Final = 3
+"""Of a moment: the clocks of two machines are further apart than that."""
+
 
 class UsageFields(msgspec.Struct, omit_defaults=True):
     """As `Usage`."""
@@ -82,13 +85,17 @@ class OutcomeLine(msgspec.Struct, omit_defaults=True):
     error: ErrorFields | None = None
     reused: str | None = None
     request: str | None = None
+    faults: list[str] | None = None
+    ended_at: float | None = None
 
 
 # An amount is a number with all of its digits: no float could hold them.
 _encode: Final = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def encode_outcome(outcome: Outcome, *, request: str | None = None) -> bytes:
+def encode_outcome(
+    outcome: Outcome, *, request: str | None = None, ended_at: float | None = None
+) -> bytes:
     """Return the outcome's line, its end (LF) included.
 
     An outcome without an id goes by its index. It never fails for what a provider sent: text
@@ -97,9 +104,14 @@ def encode_outcome(outcome: Outcome, *, request: str | None = None) -> bytes:
     Args:
         outcome: The outcome.
         request: What tells its request from others, see `Fingerprint`.
+        ended_at: When it was there, in seconds of Unix time.
     """
     line = _completed(outcome) if isinstance(outcome, Completion) else _failed(outcome)
     line.request = request
+    if outcome.faults:
+        line.faults = [fault.kind for fault in outcome.faults]
+    if ended_at is not None:
+        line.ended_at = round(ended_at, _MOMENT_DIGITS)
     try:
         return _encode(line) + b"\n"
     except UnicodeEncodeError:

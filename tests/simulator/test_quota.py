@@ -201,3 +201,44 @@ def test_states_tell_what_is_left_and_when_it_is_full(now):
     assert meter.admit(0, input_tokens=60, output_tokens=0) is None
     (state,) = meter.states(now)
     assert (state.remaining, state.reset_s) == (now, 60 - now)
+
+
+def test_what_is_filled_in_steps_passes_at_the_steps():
+    meter = QuotaMeter.of(SimulatedQuota(requests_per_minute=120, burst_s=2, fill_s=1))
+    assert all(meter.admit(0.4, input_tokens=0, output_tokens=0) is None for _ in range(4))
+    for now, wait_s in ((0.4, 0.6), (0.9, 0.1)):
+        excess = meter.admit(now, input_tokens=0, output_tokens=0)
+        assert excess is not None
+        assert excess.retry_after_s == pytest.approx(wait_s)
+    assert meter.states(0.9)[0].reset_s == pytest.approx(1.1)
+    assert all(meter.admit(1.0, input_tokens=0, output_tokens=0) is None for _ in range(2))
+    assert meter.admit(1.99, input_tokens=0, output_tokens=0) is not None
+    assert meter.states(9.0)[0].remaining == 4
+
+
+@given(
+    fill_s=st.sampled_from([0.1, 1.0, 1 / 3, 10.0]),
+    limit=st.integers(1, 100),
+    arrivals=st.lists(st.tuples(st.floats(0, 90), st.integers(0, 40))),
+)
+def test_a_step_brings_what_was_told_to_wait_for(fill_s, limit, arrivals):
+    quota = SimulatedQuota(tokens_per_minute=limit, fill_s=fill_s)
+    meter, now = QuotaMeter.of(quota), 1e6
+    for gap, tokens in arrivals:
+        now += gap
+        excess = meter.admit(now, input_tokens=tokens, output_tokens=0)
+        if excess is not None and math.isfinite(excess.retry_after_s):
+            now += excess.retry_after_s
+            assert meter.admit(now, input_tokens=tokens, output_tokens=0) is None
+
+
+def test_a_quota_that_changes_keeps_what_is_left_as_far_as_there_is_room():
+    meter = QuotaMeter.of(SimulatedQuota(requests_per_minute=60, tokens_per_minute=600))
+    assert meter.admit(0, input_tokens=500, output_tokens=0) is None
+    meter.tell_again(SimulatedQuota(tokens_per_minute=120, requests_per_second=2), 6)
+    assert [(s.limit, s.allowed, s.remaining) for s in meter.states(6)] == [
+        (Limit.REQUESTS_PER_SECOND, 2, 2),
+        (Limit.TOKENS_PER_MINUTE, 120, 120),
+    ]
+    meter.tell_again(SimulatedQuota(tokens_per_minute=600), 6)
+    assert [state.remaining for state in meter.states(7)] == [130]

@@ -169,6 +169,15 @@ class Permitting:
             validator=is_above_zero,
         ),
     ] = None
+    fill: Annotated[
+        float | None,
+        Parameter(
+            group=LIMITS,
+            metavar="S",
+            help="Seconds from one refill of its limits to the next; else continuously.",
+            validator=is_above_zero,
+        ),
+    ] = None
     charge: Annotated[
         TokenCharge,
         Parameter(
@@ -223,6 +232,7 @@ def simulator_settings(
             output_tokens_per_minute=permitting.output_tokens_per_minute,
             concurrent=permitting.concurrent,
             burst_s=permitting.burst,
+            fill_s=permitting.fill,
             charge=permitting.charge,
             count_refused=permitting.count_refused,
         ),

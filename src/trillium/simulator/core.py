@@ -30,6 +30,7 @@ from trillium.simulator.serving import STATUS_FAULTS, STREAM_ONLY, Pace, Serving
 from trillium.simulator.settings import (
     DEFAULT_MODELS,
     FaultKind,
+    SimulatedQuota,
     SimulatorSettings,
     TokenCharge,
 )
@@ -95,6 +96,17 @@ class Simulator:
     def clear_scripts(self) -> None:
         """Forget all scripts."""
         self._scripts.clear()
+
+    def set_quota(self, quota: SimulatedQuota, now: float) -> None:
+        """Permit more or less from now on, as providers do in the middle of a run.
+
+        Args:
+            quota: In the place of the settings' own. What is left of a limit that it has too
+                stays, as far as the new one has room for it.
+            now: Seconds on the clock of the run: `trio.current_time()`.
+        """
+        self.settings = attrs.evolve(self.settings, quota=quota)
+        self._quota.tell_again(quota, now)
 
     def plan(self, request: SimulatedRequest, now: float) -> Plan:
         """Say what is to be done about a request; it is then in flight until `end`.

@@ -1,7 +1,8 @@
-"""The quotas of a simulated provider: strict token buckets, refilled continuously.
+"""The quotas of a simulated provider: strict token buckets.
 
-A bucket holds at most `capacity` and gains `limit / window_s` each second, so that over any
-stretch of W seconds no more than `capacity + W * limit / window_s` passes.
+A bucket holds at most `capacity` and gains `limit / window_s` each second, continuously or in
+steps, so that over any stretch of W seconds no more than `capacity + W * limit / window_s`
+passes, and one step's gain besides.
 A request passes all buckets or takes from none; nobody waits here, refused is refused.
 What a request costs is known when it comes in, since a simulator knows its answer beforehand.
 """
@@ -97,10 +98,13 @@ class Bucket:
     allowed: int
     capacity: float
     _level: float
+    _fill_s: float | None = None
     _at: float = -math.inf
 
     @classmethod
-    def full(cls, limit: Limit, allowed: int, *, burst_s: float | None) -> Bucket:
+    def full(
+        cls, limit: Limit, allowed: int, *, burst_s: float | None, fill_s: float | None = None
+    ) -> Bucket:
         """Return a bucket that nothing was taken from yet.
 
         It holds one request or token at least, so that a small limit lets something through.
@@ -108,7 +112,7 @@ class Bucket:
         window_s = WINDOW_S[limit]
         share = 1.0 if burst_s is None else min(1.0, burst_s / window_s)
         capacity = max(1.0, allowed * share)
-        return cls(limit, allowed, capacity, capacity)
+        return cls(limit, allowed, capacity, capacity, fill_s)
 
     @property
     def _per_second(self) -> float:
@@ -117,16 +121,35 @@ class Bucket:
     def refill(self, now: float) -> None:
         """Let the time until `now` flow in; a clock that runs back adds nothing."""
         if now > self._at:
-            gained = (now - self._at) * self._per_second
-            self._level = min(self.capacity, self._level + gained)
+            elapsed_s = now - self._at
+            if self._fill_s is not None and self._at != -math.inf:
+                fills = math.floor(now / self._fill_s) - math.floor(self._at / self._fill_s)
+                elapsed_s = fills * self._fill_s
+            self._level = min(self.capacity, self._level + elapsed_s * self._per_second)
             self._at = now
 
     def wait_s(self, cost: int) -> float:
         """Return how long until `cost` would pass: 0 if it does now, infinite if never."""
         if cost > self.capacity + ROUNDING:
             return math.inf
-        missing = cost - self._level
-        return missing / self._per_second if missing > ROUNDING else 0.0
+        return self._time_of(cost - self._level) if cost - self._level > ROUNDING else 0.0
+
+    def _time_of(self, missing: float) -> float:
+        """Return how long until so much has come in."""
+        needed_s = missing / self._per_second
+        if self._fill_s is None or not missing:
+            return needed_s
+        fills = math.ceil(needed_s / self._fill_s - ROUNDING)
+        at = (math.floor(self._at / self._fill_s) + fills) * self._fill_s
+        while math.floor(at / self._fill_s) - math.floor(self._at / self._fill_s) < fills:
+            at = math.nextafter(at, math.inf)  # a float that is a little too early
+        return at - self._at
+
+    def tell_again(self, allowed: int, *, burst_s: float | None, fill_s: float | None) -> None:
+        """Take another limit; what is there stays there, as far as it still has room."""
+        other = Bucket.full(self.limit, allowed, burst_s=burst_s, fill_s=fill_s)
+        self.allowed, self.capacity, self._fill_s = allowed, other.capacity, fill_s
+        self._level = min(self._level, self.capacity)
 
     def take(self, cost: int, *, at_most: bool = False) -> None:
         """Take `cost`, or with `at_most` what is there of it."""
@@ -139,7 +162,7 @@ class Bucket:
             limit=self.limit,
             allowed=self.allowed,
             remaining=max(0, math.floor(self._level + ROUNDING)),
-            reset_s=missing / self._per_second,
+            reset_s=self._time_of(missing),
         )
 
 
@@ -156,20 +179,26 @@ class QuotaMeter:
     @classmethod
     def of(cls, quota: SimulatedQuota) -> QuotaMeter:
         """Return the meter of a quota that nothing was taken from yet."""
-        limits = {
-            Limit.REQUESTS_PER_SECOND: quota.requests_per_second,
-            Limit.REQUESTS_PER_MINUTE: quota.requests_per_minute,
-            Limit.REQUESTS_PER_DAY: quota.requests_per_day,
-            Limit.TOKENS_PER_MINUTE: quota.tokens_per_minute,
-            Limit.INPUT_TOKENS_PER_MINUTE: quota.input_tokens_per_minute,
-            Limit.OUTPUT_TOKENS_PER_MINUTE: quota.output_tokens_per_minute,
-        }
         buckets = [
-            Bucket.full(limit, allowed, burst_s=quota.burst_s)
-            for limit, allowed in limits.items()
-            if allowed is not None
+            Bucket.full(limit, allowed, burst_s=quota.burst_s, fill_s=quota.fill_s)
+            for limit, allowed in _limits_of(quota).items()
         ]
         return cls(buckets, quota.concurrent, quota.count_refused)
+
+    def tell_again(self, quota: SimulatedQuota, now: float) -> None:
+        """Enforce another quota from now on; buckets of limits that it has too are kept."""
+        kept = {bucket.limit: bucket for bucket in self._buckets}
+        buckets = []
+        for limit, allowed in _limits_of(quota).items():
+            bucket = kept.get(limit)
+            if bucket is None:
+                bucket = Bucket.full(limit, allowed, burst_s=quota.burst_s, fill_s=quota.fill_s)
+            else:
+                bucket.refill(now)
+                bucket.tell_again(allowed, burst_s=quota.burst_s, fill_s=quota.fill_s)
+            buckets.append(bucket)
+        self._buckets = buckets
+        self._concurrent, self._count_refused = quota.concurrent, quota.count_refused
 
     def admit(self, now: float, *, input_tokens: int, output_tokens: int) -> Excess | None:
         """Take a request in, or say why not.
@@ -226,6 +255,18 @@ class QuotaMeter:
         for bucket in self._buckets:
             bucket.refill(now)
         return [bucket.state() for bucket in self._buckets]
+
+
+def _limits_of(quota: SimulatedQuota) -> dict[Limit, int]:
+    limits = {
+        Limit.REQUESTS_PER_SECOND: quota.requests_per_second,
+        Limit.REQUESTS_PER_MINUTE: quota.requests_per_minute,
+        Limit.REQUESTS_PER_DAY: quota.requests_per_day,
+        Limit.TOKENS_PER_MINUTE: quota.tokens_per_minute,
+        Limit.INPUT_TOKENS_PER_MINUTE: quota.input_tokens_per_minute,
+        Limit.OUTPUT_TOKENS_PER_MINUTE: quota.output_tokens_per_minute,
+    }
+    return {limit: allowed for limit, allowed in limits.items() if allowed is not None}
 
 
 def _cost(limit: Limit, input_tokens: int, output_tokens: int) -> int:

@@ -231,7 +231,7 @@ class Faults:
 class SimulatedQuota:
     """What a simulated provider permits; None is no limit.
 
-    Each limit is a token bucket that refills continuously.
+    Each limit is a token bucket that refills continuously, or every `fill_s`.
 
     Raises:
         InvalidRequestError: A limit is not a whole number from 1.
@@ -251,6 +251,9 @@ class SimulatedQuota:
 
     `requests_per_minute=60` lets 60 in at once with None, and one a second with 1.
     """
+    fill_s: float | None = attrs.field(default=None, validator=_check_positive)
+    """Seconds from one refill to the next, as of providers that enforce a minute's limit by the
+    second; None refills continuously."""
     charge: TokenCharge = attrs.field(default=TokenCharge.RESERVED, converter=TokenCharge)
     count_refused: bool = False
     """Whether a refused request counts as well, so that hammering keeps the door shut."""

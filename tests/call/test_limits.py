@@ -65,6 +65,20 @@ def test_limits_are_learnt_from_headers_and_can_be_shown() -> None:
     run_simulated(main, settings=STRICT)
 
 
+def test_limits_that_are_far_away_cost_no_charge_and_are_kept_when_they_come_near() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        meter = client._route(None).meter
+        await answer_all(client, 100, concurrency=10)
+        assert meter.resting
+        assert meter.in_flight == 0
+        await answer_all(client, 1300, concurrency=50)
+        assert not meter.resting
+        assert refusals(provider) == 0
+
+    quota = SimulatedQuota(requests_per_minute=1000, tokens_per_minute=10**9)
+    run_simulated(main, settings=SimulatorSettings(latency_s=0.2, quota=quota))
+
+
 def test_what_many_tasks_ask_for_one_by_one_keeps_the_limits_too() -> None:
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
         async with trio.open_nursery() as nursery:

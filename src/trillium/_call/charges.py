@@ -35,6 +35,9 @@ def settle(ticket: Ticket, attempt: Attempt, found: Answer | Fault, *, sent_at: 
     meter.look(now, sent_at)
     charge = ticket.charge
     if isinstance(found, Answer):
+        reads = meter.wants_headers(now)
+        if charge is None and reads and meter.resting:
+            charge = _measured(ticket)  # what it took says how long the meter may rest
         if charge is not None:
             usage = found.usage
             meter.answered(
@@ -44,13 +47,13 @@ def settle(ticket: Ticket, attempt: Attempt, found: Answer | Fault, *, sent_at: 
                 else (usage.input_tokens, usage.output_tokens, usage.cached_tokens),
                 now,
             )
-        if meter.wants_headers(now):
-            _learn(meter, ticket, attempt, now)
+        if reads:
+            _learn(meter, ticket, charge, attempt, now)
         return
     if attempt.sends == 0 and charge is not None:
         meter.give_back(charge)
         return
-    sightings = _learn(meter, ticket, attempt, now)
+    sightings = _learn(meter, ticket, charge, attempt, now)
     if found.kind is ErrorKind.RATE_LIMITED:
         charge = charge or Charge(taken_at=sent_at)
         amounts = charge.amounts
@@ -63,7 +66,16 @@ def settle(ticket: Ticket, attempt: Attempt, found: Answer | Fault, *, sent_at: 
         meter.hold(now + found.retry_after_s)
 
 
-def _learn(meter: Meter, ticket: Ticket, attempt: Attempt, now: float) -> tuple[LimitSighting, ...]:
+def _measured(ticket: Ticket) -> Charge:
+    charge = Charge()
+    if ticket.request is not None and ticket.meter is not None:
+        ticket.meter.measure(charge, size_of(ticket.request))
+    return charge
+
+
+def _learn(
+    meter: Meter, ticket: Ticket, charge: Charge | None, attempt: Attempt, now: float
+) -> tuple[LimitSighting, ...]:
     headers = attempt.headers
     if headers is None:
         return ()
@@ -72,7 +84,7 @@ def _learn(meter: Meter, ticket: Ticket, attempt: Attempt, now: float) -> tuple[
         return ()
     sightings = limits_in(fields, now_unix=time.time())
     if sightings:
-        charge = ticket.charge or Charge()
+        charge = charge or _measured(ticket)
         if charge.size is None and ticket.request is not None:
             meter.measure(charge, size_of(ticket.request))
         meter.learn(sightings, charge, now)

@@ -166,8 +166,11 @@ class Route:
         charge = ticket.charge
         if charge is None or charge.size is None:
             assert ticket.request is not None
+            size = size_of(ticket.request)
+            if self.meter.surely_fits(size):
+                return None
             charge = ticket.charge = Charge()
-            self.meter.measure(charge, size_of(ticket.request))
+            self.meter.measure(charge, size)
         why = self.meter.why_never(charge)
         return None if why is None else f"the request can never be sent: {why}"
 

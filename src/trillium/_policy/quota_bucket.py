@@ -182,6 +182,13 @@ class Bucket:
         span[phase] = size
         self._judge([a if a < b else b for a, b in zip(span, before, strict=True)])
 
+    def follow(self, level: float, now: float) -> None:
+        """Take note of what is left now, where the charges since are not kept."""
+        self._missing, self._at = 0.0, now
+        self._spans = ([math.inf] * (PHASES + 1), [math.inf] * (PHASES + 1))
+        self.seen_at = self._since = self._full_at = now
+        self.room = self._bounded(level)
+
     def _judge(self, least: list[float]) -> None:
         """Say how much may be missing, by the least sizes that were seen in each phase."""
         margin = self.rate * MARGIN_S[self.which]

@@ -12,6 +12,12 @@ USED     input that was not cached + the output that came; until then, what answ
 A refusal (`throttled`) holds all back for as long as the provider asks, or a second that doubles.
 It leads to a slower pace only if no header explains it: where `remaining` was too little, the
 buckets know already. What was refused stays charged, since many providers count it.
+
+A meter rests while all that it knows is learnt, and headers show far more left than can be used
+before they are read again. It is quiet then, as one without limits: requests are let go without a
+charge and only counted. Headers are still read now and then. When so many were let go that less
+than a quarter of a limit could be left, or a reading shows less than was hoped for, it charges
+what it has counted, and measures each request again.
 """
 
 from __future__ import annotations
@@ -37,6 +43,14 @@ MAX_HOLD_S: Final = 16.0
 HEADERS_PER_S: Final = 50.0
 HEADERS_AT_ONCE: Final = 50
 """How many answers' headers are read: see `Meter.wants_headers`."""
+REST_FROM: Final = 0.5
+"""The share of each limit that must be left for a meter to rest ..."""
+REST_TO: Final = 0.25
+"""... and the share that is left alone while it does."""
+REST_LEAST: Final = 32
+"""How many requests must fit between these, beside those in flight; else it is not worth it."""
+USUAL_WEIGHT: Final = 0.1
+"""That of the newest request in what one usually takes; twice that is reckoned with at rest."""
 
 LOOK_S: Final = 2.0
 """Over how long the rate before a first refusal is measured; up to twice as long."""
@@ -78,7 +92,17 @@ class Meter:
     in_flight: int = attrs.field(default=0, init=False)
     """Attempts that were let go and are not over, kept by admission."""
     quiet: bool = attrs.field(default=False, init=False)
-    """Whether nothing is limited: whoever asks need not look any further."""
+    """Whether nothing is limited, or by far not: whoever asks need not look any further."""
+    resting: bool = attrs.field(default=False, init=False)
+    """Whether the limits are known to be far from binding: see above."""
+    _rest_from: int = attrs.field(default=0, init=False)
+    """What `accepted` was at the last reading of headers."""
+    _rouse_at: float = attrs.field(default=math.inf, init=False)
+    """At how many `accepted` a rest ends, if no reading prolongs it."""
+    _usual: Amounts = attrs.field(default=_NO_AMOUNTS, init=False)
+    """What a request takes, on average."""
+    _largest: float = attrs.field(default=math.inf, init=False)
+    """How many tokens pass in any case: the least of the limits of tokens."""
     _read_at: float = attrs.field(default=-math.inf, init=False)
     """Until when the reading of headers has used up its share of time (GCRA)."""
     accepted: int = attrs.field(default=0, init=False)
@@ -97,9 +121,12 @@ class Meter:
 
     def refresh(self) -> None:
         """Take note of buckets that came or went."""
+        self.rouse()
         paced = () if self.pace is None else (self.pace.bucket,)
         self.buckets = (*self.shared, *self.own, *paced)
-        self.counts_tokens = any(b.counted is not Counted.REQUESTS for b in self.buckets)
+        of_tokens = [b.amount for b in self.buckets if b.counted is not Counted.REQUESTS]
+        self.counts_tokens = bool(of_tokens)
+        self._largest = min(of_tokens, default=math.inf)
         self.quiet = not self.buckets and self.held_until == -math.inf
 
     # Who may go.
@@ -157,6 +184,12 @@ class Meter:
         """Whether none of these buckets is one of its own."""
         return not any(bucket in buckets for bucket in self.buckets)
 
+    def surely_fits(self, size: RequestSize) -> bool:
+        """Whether a request can be told to fit without a closer look, because the meter rests."""
+        most = size.max_tokens
+        out = self.estimate.output_tokens if most is None else most
+        return self.resting and self.estimate.input_tokens_at_most(size) + out <= self._largest
+
     def why_never(self, charge: Charge) -> str | None:
         """Return why a request can never pass; None if it can."""
         for bucket in self.buckets:
@@ -188,6 +221,8 @@ class Meter:
         """Take note of a request that is sent without a charge."""
         if self._young is not None and request is not None:
             self._young.append(request)
+        if self.accepted >= self._rouse_at:
+            self.rouse()
 
     def give_back(self, charge: Charge) -> None:
         """Undo a charge whose request was not sent after all."""
@@ -216,7 +251,13 @@ class Meter:
         Reading them costs as much as half a call, and of hundreds of answers in a second each
         tells what the one before did: so a burst of them is read, and then some each second.
         """
-        read_at = max(self._read_at, now) + 1 / HEADERS_PER_S
+        read_at = self._read_at
+        if self.resting:
+            if read_at > now and 2 * self.accepted < self._rest_from + self._rouse_at:
+                return False
+            self._read_at = now + 1 / HEADERS_PER_S
+            return True
+        read_at = max(read_at, now) + 1 / HEADERS_PER_S
         if read_at - now > HEADERS_AT_ONCE / HEADERS_PER_S:
             return False
         self._read_at = read_at
@@ -261,8 +302,16 @@ class Meter:
 
     def learn(self, sightings: Sequence[LimitSighting], charge: Charge, now: float) -> None:
         """Take in what a response's headers tell, if anything; after `answered`."""
+        usual = charge.amounts
+        if self._usual is not _NO_AMOUNTS:
+            pairs = zip(self._usual, usual, strict=True)
+            a, b, c, d = (old + USUAL_WEIGHT * (new - old) for old, new in pairs)
+            usual = (a, b, c, d)
+        self._usual = usual
+        left: dict[Bucket, float] = {}
         for sighting in sightings:
             bucket = self._bucket_of(sighting)
+            is_new = bucket is None
             if bucket is None:
                 bucket = Bucket(sighting.counted, sighting.amount, sighting.window_s)
                 self.own.append(bucket)
@@ -270,9 +319,55 @@ class Meter:
                 bucket.correct(self._sent_unseen(bucket, charge), now)
             else:
                 bucket.set_amount(sighting.amount, now)
-            if sighting.remaining is not None:
-                sent_at = now if charge.taken_at == -math.inf else charge.taken_at
-                bucket.see(sighting.remaining, _mark(bucket, charge), now, sent_at)
+            remaining = sighting.remaining
+            if remaining is None:
+                continue
+            left[bucket] = remaining
+            mark = _mark(bucket, charge)
+            if is_new:  # nobody knew of it at the send: at least so much
+                bucket.see(remaining, charge.amounts[bucket.which], now, now)
+            elif mark is not None:
+                bucket.see(remaining, mark, now, charge.taken_at)
+        self._rest(left, charge.amounts, now)
+
+    def _rest(self, left: dict[Bucket, float], amounts: Amounts, now: float) -> None:
+        """Rest, or go on resting, if so much is left that no limit can bind for a while."""
+        spare = math.inf
+        in_flight = self.in_flight
+        if self.pace is not None or self.shared or self.held_until > now:
+            spare = 0.0
+        for bucket in self.own:
+            amount = bucket.amount
+            remaining = 0.0 if bucket.told else left.get(bucket, 0.0)
+            if remaining < (REST_TO if self.resting else REST_FROM) * amount:
+                spare = 0.0
+                break
+            cost = self._reckoned(bucket, amounts)
+            spare = min(spare, (remaining - REST_TO * amount) / cost - in_flight)
+        if not self.own or spare < max(REST_LEAST, in_flight):
+            self.rouse()
+            return
+        self.resting = self.quiet = True
+        self.held_until = -math.inf
+        self._rest_from = self.accepted
+        self._rouse_at = self.accepted + spare
+        for bucket in self.own:
+            level = left[bucket] - in_flight * self._reckoned(bucket, amounts)
+            bucket.follow(level, now)
+
+    def _reckoned(self, bucket: Bucket, amounts: Amounts = _NO_AMOUNTS) -> float:
+        """Return what a request takes of a bucket, at most on average."""
+        return max(1.0, amounts[bucket.which], 2.0 * self._usual[bucket.which])
+
+    def rouse(self) -> None:
+        """Charge what was let go since the last reading, and charge each from now on."""
+        if not self.resting:
+            return
+        self.resting = self.quiet = False
+        self._rouse_at = math.inf
+        unseen = self.accepted - self._rest_from
+        for bucket in self.own:
+            bucket.correct(unseen * self._reckoned(bucket), -math.inf)
 
     def throttled(
         self, charge: Charge, retry_after_s: float | None, now: float, *, explained: bool = False
@@ -305,6 +400,7 @@ class Meter:
     def hold(self, until: float) -> None:
         """Send nothing before then. A hold is never shortened by another."""
         if until > self.held_until:
+            self.rouse()
             self.held_until = until
             self.quiet = False
 
@@ -336,9 +432,9 @@ class Meter:
         return max(sent, charge.amounts[bucket.which])
 
 
-def _mark(bucket: Bucket, charge: Charge) -> float:
-    """Return what was missing of a bucket when a request had been charged."""
+def _mark(bucket: Bucket, charge: Charge) -> float | None:
+    """Return what was missing of a bucket when a request had been charged; None if it was not."""
     for marked, _, missing in charge.marks:
         if marked is bucket:
             return missing
-    return charge.amounts[bucket.which]  # nobody knew of it at the send: at least so much
+    return None

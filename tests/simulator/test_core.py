@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trillium.completions import FinishReason, Usage
 from trillium.errors import InvalidRequestError, LocalProtocolError
 from trillium.simulator import (
     Cut,
@@ -26,6 +27,7 @@ from trillium.simulator import (
     Wait,
 )
 from trillium.simulator.core import MAX_BODY_BYTES
+from trillium.simulator.words import Reply, Said, SaidKind
 
 KEY = {"authorization": "Bearer sim-key"}
 ANTHROPIC = {"x-api-key": "sim-key", "anthropic-version": "2023-06-01"}
@@ -324,13 +326,28 @@ def test_a_quota_refuses_and_tells_when_to_come_back():
 
 
 def test_tokens_are_counted_as_reserved_or_as_used():
-    # Two tokens of input, 32 of output.
-    for charge, left in (("reserved", 100 - 2 - 60), ("used", 100 - 1 - 32)):
+    # Two tokens of input, one of them cached; a bound of 60 on the output, of which 32 came.
+    for charge, left in (("reserved", 38), ("larger", 40), ("used", 67)):
         quota = SimulatedQuota(tokens_per_minute=100, charge=charge)
         plan = one(chat(max_tokens=60), quota=quota, cached_share=0.5)
         assert dict(plan.headers)["x-ratelimit-remaining-tokens"] == str(left)
     quota = SimulatedQuota(tokens_per_minute=100)
     assert dict(one(chat(), quota=quota).headers)["x-ratelimit-remaining-tokens"] == str(66)
+
+
+def test_whoever_composes_answers_says_what_they_are_charged():
+    usage = Usage(input_tokens=3, output_tokens=40)
+    said = Said(kind=SaidKind.TEXT, tokens=("yes",))
+    simulator = Simulator(
+        SimulatorSettings(quota=SimulatedQuota(tokens_per_minute=50)),
+        compose=lambda _asked, _settings: Reply(
+            parts=(said,), finish_reason=FinishReason.STOP, usage=usage
+        ),
+    )
+    plan = simulator.plan(chat(), 0)
+    assert dict(plan.headers)["x-ratelimit-remaining-tokens"] == "7"
+    assert json.loads(wire(plan))["choices"][0]["message"]["content"] == "yes"
+    assert simulator.plan(chat(), 0).status == 429
 
 
 def test_too_many_tokens_are_said_to_be_tokens():

@@ -181,7 +181,9 @@ class Permitting:
     charge: Annotated[
         TokenCharge,
         Parameter(
-            group=LIMITS, help="What counts as tokens: reserved (max_tokens), or used (produced)."
+            group=LIMITS,
+            help="What counts as tokens: reserved (the input and max_tokens), the larger of these, "
+            "or used (produced).",
         ),
     ] = _LIKE.quota.charge
     count_refused: Annotated[

@@ -11,6 +11,7 @@ import collections
 import hashlib
 import math
 import urllib.parse
+from collections.abc import Callable
 from typing import Final, final
 
 import attrs
@@ -66,7 +67,16 @@ class Simulator:
     """What must be added to the run's clock to get seconds since 1970, for headers with times."""
     ledger: Ledger = attrs.field(init=False)
     """What was asked, and what became of it."""
-    _quota: QuotaMeter = attrs.field(init=False, repr=False)
+    compose: Callable[[Asked, SimulatorSettings], Reply] = attrs.field(
+        default=compose, kw_only=True, repr=False
+    )
+    """What is answered where no script speaks; the quota is charged by its usage."""
+    _quota: QuotaMeter = attrs.field(
+        default=attrs.Factory(lambda self: QuotaMeter.of(self.settings.quota), takes_self=True),
+        kw_only=True,
+        repr=False,
+    )
+    """What it permits: by the settings, unless another meter is given as `quota`."""
     _admitted: set[int] = attrs.field(factory=set, init=False, repr=False)
     """Numbers of the requests that hold a place of the quota."""
     _scripts: Scripts = attrs.field(factory=Scripts, init=False, repr=False)
@@ -76,7 +86,6 @@ class Simulator:
 
     def __attrs_post_init__(self) -> None:
         self.ledger = Ledger(self.settings.keep)
-        self._quota = QuotaMeter.of(self.settings.quota)
 
     def script(self, script: Script, *, prompt: str | None = None) -> None:
         """Say what is to be answered, in place of what the dice would say.
@@ -201,7 +210,7 @@ class Simulator:
         entry.stream, entry.input_tokens = asked.stream, asked.input_tokens
         if not self._has_model(asked.model):
             return self._refused(case, _no_such_model(asked.model))
-        reply = compose(asked, self.settings)
+        reply = self.compose(asked, self.settings)
         if (excess := self._admit(case.now, asked, reply)) is not None:
             states = self._quota.states(case.now)
             return responses.throttled(case, excess, states, outcome=Ending.REFUSED.value)
@@ -245,6 +254,8 @@ class Simulator:
         input_tokens, output_tokens = usage.input_tokens, usage.output_tokens
         if self.settings.quota.charge is TokenCharge.USED:
             input_tokens -= usage.cached_tokens
+        elif self.settings.quota.charge is TokenCharge.LARGER:
+            output_tokens = max(0, (asked.max_tokens or 0) - input_tokens)
         elif asked.max_tokens is not None:
             output_tokens = asked.max_tokens
         return self._quota.admit(now, input_tokens=input_tokens, output_tokens=output_tokens)

@@ -94,7 +94,9 @@ class TokenCharge(enum.StrEnum):
     """Which tokens of a request a quota counts; all are taken when the request comes in."""
 
     RESERVED = "reserved"
-    """The input and `max_tokens`, whatever is produced, as OpenAI, Azure and Cerebras count."""
+    """The input and `max_tokens`, whatever is produced, as Azure and Cerebras count."""
+    LARGER = "larger"
+    """The larger of `max_tokens` and the input, as OpenAI counts; told as tokens of both."""
     USED = "used"
     """The input that is not cached, and the output produced, as Anthropic counts."""
 

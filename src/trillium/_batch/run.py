@@ -42,6 +42,7 @@ from trillium._batch.unsent import unsent
 from trillium._batch.waiter import Waiter
 from trillium._call.account import open_account
 from trillium._call.call import Call
+from trillium._call.deadline_watch import DeadlineWatch
 from trillium._call.nurseries import open_private_nursery
 from trillium._call.route import Route
 from trillium._money.budget import Purse
@@ -103,6 +104,7 @@ class Batch:
         self._append = RouteQueue.append if options.purse is None else self._append_paid
         self._tally = Tally()
         self._reusable_workers = 0
+        self._watch = DeadlineWatch(self._start_watch)
         self._doom = Doom()
         self._stop: Stop | None = None
 
@@ -339,12 +341,13 @@ class Batch:
 
     async def _work(self) -> None:  # noqa: ASYNC910  # a call is one, unless it is not sent
         call: Call | None = self._next_call()
+        watched = self._watch.open()
         try:
             while call is not None:
                 # One scope for the attempts of many calls, until it has fired.
-                with trio.CancelScope() as scope:  # noqa: ASYNC912
+                with watched.renew() as scope:  # noqa: ASYNC912
                     while call is not None and not scope.cancel_called:
-                        outcome = await call.run(scope)
+                        outcome = await call.run(watched)
                         call = self._end(call, outcome)
                 if scope.cancelled_caught and call is not None:
                     call.attempt_timed_out()
@@ -352,6 +355,15 @@ class Batch:
             if call is not None:
                 call.let_go()
             raise
+        finally:
+            self._watch.close(watched)
+
+    def _start_watch(self) -> None:
+        assert self._nursery is not None
+        # From the first request's task, yet in the context of the batch.
+        self._context.run(
+            self._nursery.start_soon, self._watch.run, name="trillium batch: deadlines"
+        )
 
     def _next_call(self) -> Call:
         entry = self._admitted.popleft()

@@ -13,6 +13,7 @@ from typing import Final, final
 import attrs
 import trio
 
+from trillium._call.deadline_watch import HasDeadline
 from trillium._call.route import Route
 from trillium._policy.deadlines import Deadlines
 from trillium._transport.exchange import Exchange, Target
@@ -54,7 +55,7 @@ class Attempt:
     _exchange: Exchange | None = None
     _stream: AnswerStream | None = None
 
-    async def answer(self, scope: trio.CancelScope) -> Answer | Fault:
+    async def answer(self, scope: HasDeadline) -> Answer | Fault:
         """Send, and read the answer as a whole."""
         scope.deadline = self.deadlines.nearest()
         found = await self._send(self.route.plain)
@@ -70,7 +71,7 @@ class Attempt:
         answer = decode_answer(self.route.station.dialect, found.headers.get(b"content-type"), body)
         return self._told(answer) if isinstance(answer, Fault) else answer
 
-    async def answer_streamed(self, scope: trio.CancelScope) -> Answer | Fault:
+    async def answer_streamed(self, scope: HasDeadline) -> Answer | Fault:
         """Stream underneath, so that first token and stalls are seen; nothing is given out."""
         found: Answer | Chunk | Fault | None = None
         try:
@@ -81,7 +82,7 @@ class Attempt:
         finally:
             await self.aclose()
 
-    async def first(self, scope: trio.CancelScope) -> Chunk | Answer | Fault:
+    async def first(self, scope: HasDeadline) -> Chunk | Answer | Fault:
         """Send, and return what comes first of the stream; a chunk leaves the exchange open."""
         found: Answer | Chunk | Fault | None = None
         scope.deadline = self.deadlines.nearest()

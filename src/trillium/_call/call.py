@@ -16,6 +16,7 @@ import trio
 from trillium._call.account import Account, open_account
 from trillium._call.attempt import Attempt
 from trillium._call.charges import settle, why_too_late
+from trillium._call.deadline_watch import HasDeadline
 from trillium._call.route import Route
 from trillium._money.amounts import EXACT, ZERO
 from trillium._money.budget import Purse
@@ -48,7 +49,7 @@ from trillium.errors import (
 from trillium.messages import Request
 from trillium.observers import Observer
 
-OneAttempt = Callable[[Attempt, trio.CancelScope], Awaitable[Answer | Chunk | Fault]]
+OneAttempt = Callable[[Attempt, HasDeadline], Awaitable[Answer | Chunk | Fault]]
 """How an attempt is made; the scope is around it, and its deadline the attempt's to set."""
 
 
@@ -91,7 +92,7 @@ class Call:
     _attempt: Attempt | None = attrs.field(default=None, init=False)
     _attempt_at: float = attrs.field(default=0.0, init=False)
 
-    async def run(self, scope: trio.CancelScope) -> Outcome:
+    async def run(self, scope: HasDeadline) -> Outcome:
         """Answer the request, whose turn has come: the ticket is held.
 
         Args:
@@ -190,7 +191,7 @@ class Call:
                 return self._failure(found) if isinstance(found, GiveUp) else found
             self.attempt_timed_out()
 
-    async def _drive(self, one: OneAttempt, scope: trio.CancelScope) -> Answer | Chunk | GiveUp:
+    async def _drive(self, one: OneAttempt, scope: HasDeadline) -> Answer | Chunk | GiveUp:
         """Carry out what the retry machine decides, until there is something to show for it."""
         while True:  # noqa: ASYNC913  # each round sends or sleeps
             match self._decision:

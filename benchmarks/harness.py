@@ -140,7 +140,8 @@ class Served:
     ca_file: str | None
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """Return what the processes that are measured find in their environment."""
     # The library is found in src when it is not installed.
     paths = [str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
@@ -170,7 +171,7 @@ def open_server(case: Case) -> Iterator[Served]:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=ROOT,
-            env=_environment(),
+            env=environment(),
             text=True,
         ) as process:
             assert process.stdin is not None
@@ -205,7 +206,7 @@ def run_client(work: Work, *, patience_s: float) -> Reading:
             done = subprocess.run(
                 command,
                 cwd=ROOT,
-                env=_environment(),
+                env=environment(),
                 timeout=patience_s,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

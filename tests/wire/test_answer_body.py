@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 from trillium._wire.answer_body import decode_answer
 from trillium._wire.dialect import dialect_named
+from trillium._wire.headers import Headers
 from trillium.completions import Answer, FinishReason, Usage
 from trillium.errors import ErrorKind, Fault
 from trillium.messages import RawPart, ReasoningPart, TextPart, ToolCall
 
 OPENAI = dialect_named("openai")
 ANTHROPIC = dialect_named("anthropic")
-JSON = "application/json"
+JSON = Headers.of([("Content-Type", "application/json")])
+EVENTS = Headers.of([("Content-Type", "text/event-stream; charset=utf-8")])
 
 
 def openai(message: object, finish: object = "stop", **fields: object) -> Answer | Fault:
@@ -213,10 +215,10 @@ def test_an_event_stream_that_nobody_asked_for_is_read():
     body = (
         b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
     )
-    found = decode_answer(OPENAI, "text/event-stream", body)
+    found = decode_answer(OPENAI, EVENTS, body)
     assert isinstance(found, Answer)
     assert found.text == "Hi"
-    assert kind_of(decode_answer(OPENAI, "text/event-stream", b"")) is ErrorKind.TRUNCATED
+    assert kind_of(decode_answer(OPENAI, EVENTS, b"")) is ErrorKind.TRUNCATED
 
 
 ODD = st.recursive(

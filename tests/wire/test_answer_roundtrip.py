@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from trillium._wire.answer_body import decode_answer
 from trillium._wire.answer_stream import AnswerStream
 from trillium._wire.dialect import Dialect, dialect_named
+from trillium._wire.headers import Headers
 from trillium.completions import Answer, Chunk, FinishReason, Usage
 from trillium.endpoints import Endpoint
 from trillium.messages import Message, Part, ReasoningPart, Request, TextPart, ToolCall
@@ -167,7 +168,7 @@ OPENAI_ANSWERS = answers(refusal=True).map(as_openai_says)
 
 @given(answer=OPENAI_ANSWERS)
 def test_an_openai_body_gives_the_answer_that_it_was_made_of(answer):
-    assert decode_answer(OPENAI, "application/json", openai_body(answer)) == answer
+    assert decode_answer(OPENAI, Headers([]), openai_body(answer)) == answer
 
 
 @given(answer=OPENAI_ANSWERS, data=st.data())
@@ -288,7 +289,7 @@ ANTHROPIC_ANSWERS = answers(refusal=False).map(as_anthropic_says)
 
 @given(answer=ANTHROPIC_ANSWERS)
 def test_an_anthropic_body_gives_the_answer_that_it_was_made_of(answer):
-    assert decode_answer(ANTHROPIC, "application/json", anthropic_body(answer)) == answer
+    assert decode_answer(ANTHROPIC, Headers([]), anthropic_body(answer)) == answer
 
 
 @given(answer=ANTHROPIC_ANSWERS, data=st.data())

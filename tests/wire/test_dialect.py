@@ -133,8 +133,8 @@ def test_a_third_dialects_errors_are_classified():
 
 
 def test_a_third_dialect_answers_whole():
-    assert decode_answer(ECHO, "application/json", b'\n{"say":"a"}') == Answer(text="a")
-    assert isinstance(decode_answer(ECHO, "application/json", b"<html>"), Fault)
+    assert decode_answer(ECHO, Headers([]), b'\n{"say":"a"}') == Answer(text="a")
+    assert isinstance(decode_answer(ECHO, Headers([]), b"<html>"), Fault)
     assert (
         ECHO.encode(
             Request("Hi"), model="m", stream=False, endpoint=Endpoint(name="e", base_url="http://h")

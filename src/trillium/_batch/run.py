@@ -361,9 +361,7 @@ class Batch:
     def _start_watch(self) -> None:
         assert self._nursery is not None
         # From the first request's task, yet in the context of the batch.
-        self._context.run(
-            self._nursery.start_soon, self._watch.run, name="trillium batch: deadlines"
-        )
+        self._context.run(self._nursery.start_soon, self._watch.run)
 
     def _next_call(self) -> Call:
         entry = self._admitted.popleft()

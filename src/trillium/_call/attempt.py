@@ -68,7 +68,7 @@ class Attempt:
         finally:
             if not found.complete:
                 await found.aclose()
-        answer = decode_answer(self.route.station.dialect, found.headers.get(b"content-type"), body)
+        answer = decode_answer(self.route.station.dialect, found.headers, body)
         return self._told(answer) if isinstance(answer, Fault) else answer
 
     async def answer_streamed(self, scope: HasDeadline) -> Answer | Fault:

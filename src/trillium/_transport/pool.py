@@ -112,15 +112,15 @@ class PooledExchange:
     __slots__ = (
         "_connection",
         "_decoder",
-        "_head",
-        "_headers",
         "_piece",
         "_pool",
+        "headers",
         "sends",
         "status",
     )
 
     status: int
+    headers: Headers
     sends: int
 
     def __init__(
@@ -131,17 +131,10 @@ class PooledExchange:
         self._decoder = decoder
         self._piece: bytes | None = b""
         """What is owed to the caller; None once an exchange was closed before its end."""
-        self.status = connection.machine.status
-        self._head = connection.machine.head
-        self._headers: Headers | None = None
+        machine = connection.machine
+        self.status = machine.status
+        self.headers = Headers.of_head(machine.head, machine.lower_head)
         self.sends = sends
-
-    @property
-    def headers(self) -> Headers:
-        """The response's header fields, read when first asked for."""
-        if self._headers is None:
-            self._headers = Headers.of_head(self._head)
-        return self._headers
 
     @property
     def complete(self) -> bool:

@@ -29,12 +29,12 @@ class Headers:
         return cls([(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in fields])
 
     @classmethod
-    def of_head(cls, head: bytes) -> Headers:
+    def of_head(cls, head: bytes, lower_head: bytes) -> Headers:
         """Make headers from a head that has been checked: its lines, the first one included."""
         headers = cls.__new__(cls)
         headers._raw = None
         headers._head = head
-        headers._lower_head = b""
+        headers._lower_head = lower_head
         return headers
 
     @property
@@ -44,6 +44,14 @@ class Headers:
             self._raw = fields_of(self._head)
         return self._raw
 
+    def may_hold(self, text: bytes) -> bool:
+        """Whether a (lower-case) text stands anywhere in the fields; False is certain."""
+        return self._raw is not None or text in (self._lower_head or self._head.lower())
+
+    def forget_lower(self) -> None:
+        """Let go of what only makes `get` faster, where headers are to be kept."""
+        self._lower_head = b""
+
     def get(self, name: bytes) -> str | None:
         """Return the value of the first field of this (lower-case) name, or None."""
         if self._raw is not None:
@@ -52,7 +60,6 @@ class Headers:
                     return value.decode("latin-1")
             return None
         lower = self._lower_head or self._head.lower()
-        self._lower_head = lower
         start = lower.find(b"\r\n%b:" % name)
         if start < 0:
             return None

@@ -54,6 +54,8 @@ _EXPECTS_NO_BODY: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"
 """Without a body these have no `Content-Length` either (RFC 9110, 8.6)."""
 
 _LINE: Final = b"\r\n"
+_H: Final = ord("H")
+"""What a status line begins with."""
 _HEAD_END: Final = re.compile(rb"\r\n\r\n")
 """A regular expression searches text with many line ends twice as fast as `bytes.find` does."""
 
@@ -165,11 +167,14 @@ class ClientConnection:
         "_state",
         "_used",
         "content_encoding",
+        "lower_head",
         "status",
     )
 
     status: int
     """The final response's status, once `head_received`."""
+    lower_head: bytes
+    """Its `head` in lower case."""
     content_encoding: bytes
     """Its `Content-Encoding`, several joined by commas; empty if there is none."""
 
@@ -191,13 +196,14 @@ class ClientConnection:
         self._silent_bytes = 0
         self._pieces: list[bytes] = []
         self.status = 0
+        self.lower_head = b""
         self.content_encoding = b""
         self._parser = HttpResponseParser(_Callbacks(self))
 
     @property
     def head_received(self) -> bool:
         """Whether status and headers of the final response are in."""
-        return self._state is _BODY or self.complete
+        return self._state is not _HEAD and self._state is not _BROKEN
 
     @property
     def head(self) -> bytes:
@@ -272,16 +278,12 @@ class ClientConnection:
             self._head_bytes += len(data)
             self._head_pieces.append(data)
             if self._head_bytes > self._max_header_bytes:
-                # Cut where the bound is, so that how the bytes were cut before makes no odds.
-                cut = len(data) - (self._head_bytes - self._max_header_bytes)
-                self._parse(data[:cut])
-                if self._state is _HEAD:
-                    raise self._too_large("the response's headers", self._max_header_bytes)
-                data = data[cut:]
-            if self.complete:
-                self._state = _SPENT  # whole before the cut: the rest nobody asked for
+                self._parse_up_to_bound(data)
             else:
-                self._parse(data)
+                try:
+                    self._parser.feed_data(data)
+                except HttpParserError as error:
+                    self._parsing_failed(error)
             if self._state is not _HEAD:
                 self._take_head()
         elif state is _BODY:
@@ -357,10 +359,17 @@ class ClientConnection:
         The parser has checked it, and is given no callback for fields: with one, the 17 fields of
         a common answer cost twice as much as all of this, and most are never looked at.
         """
-        self._cut_head()
-        self._head_pieces.clear()
+        pieces = self._head_pieces
+        if len(pieces) == 1 and not self._interim_heads and pieces[0][0] == _H:
+            # As nearly always: it is one head, and came at once.
+            received = pieces[0]
+            self._head = received[: _HEAD_END.search(received).start() + len(_LINE)]  # type: ignore[union-attr]
+        else:
+            self._cut_head()
+        pieces.clear()
         self.content_encoding = b""
-        if b"-encoding:" in self._head.lower():
+        self.lower_head = lower_head = self._head.lower()
+        if b"-encoding:" in lower_head:
             fields = fields_of(self._head)
             self.content_encoding = b",".join(v for k, v in fields if k == b"content-encoding")
             if {v.lower() for k, v in fields if k == b"transfer-encoding"} - {b"chunked"}:
@@ -369,22 +378,35 @@ class ClientConnection:
                     "not a valid HTTP response: a transfer coding other than chunked"
                 )
 
+    def _parse_up_to_bound(self, data: bytes) -> None:
+        """Parse what passes the bound of a head, if that ends before the bound."""
+        # Cut where the bound is, so that how the bytes were cut before makes no odds.
+        cut = len(data) - (self._head_bytes - self._max_header_bytes)
+        self._parse(data[:cut])
+        if self._state is _HEAD:
+            raise self._too_large("the response's headers", self._max_header_bytes)
+        if self.complete:
+            self._state = _SPENT  # whole before the cut: the rest nobody asked for
+        else:
+            self._parse(data[cut:])
+
     def _parse(self, data: bytes) -> None:
         try:
             self._parser.feed_data(data)
         except HttpParserError as error:
-            if isinstance(error, HttpParserCallbackError) and not isinstance(
-                error.__context__, _Stop
-            ):
-                # A KeyboardInterrupt that came while a callback ran: httptools catches all.
-                raise error.__context__ or error from None
-            if self._state is _READY or self._state is _SPENT:
-                # The response itself is whole; what came behind it nobody asked for.
-                self._state = _SPENT
-                return
-            self._state = _BROKEN
-            reason = self._refusal or str(error)
-            raise RemoteProtocolError(f"not a valid HTTP response: {reason}") from None
+            self._parsing_failed(error)
+
+    def _parsing_failed(self, error: HttpParserError) -> None:
+        if isinstance(error, HttpParserCallbackError) and not isinstance(error.__context__, _Stop):
+            # A KeyboardInterrupt that came while a callback ran: httptools catches all.
+            raise error.__context__ or error from None
+        if self._state is _READY or self._state is _SPENT:
+            # The response itself is whole; what came behind it nobody asked for.
+            self._state = _SPENT
+            return
+        self._state = _BROKEN
+        reason = self._refusal or str(error)
+        raise RemoteProtocolError(f"not a valid HTTP response: {reason}") from None
 
     def _too_large(self, what: str, bound: int) -> RemoteProtocolError:
         self._state = _BROKEN

@@ -30,6 +30,7 @@ class RateLimitFields(Mapping[str, str]):
     __slots__ = ("_fields", "_headers")
 
     def __init__(self, headers: Headers) -> None:
+        headers.forget_lower()
         self._headers: Headers | None = headers
         self._fields: dict[str, str] = {}
 

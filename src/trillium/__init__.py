@@ -25,6 +25,7 @@ if typing.TYPE_CHECKING:
     from trillium._transport.for_httpx import httpx_transport
     from trillium._wire.dialect import dialects
     from trillium.client import Client, Prompt
+    from trillium.comparison import Comparison, ComparisonSample, ModelComparison
     from trillium.completions import (
         Chunk,
         Completion,
@@ -35,6 +36,7 @@ if typing.TYPE_CHECKING:
         ToolCallDelta,
         Usage,
     )
+    from trillium.distribution import Distribution
     from trillium.endpoints import Endpoint, Model, Secret
     from trillium.errors import (
         ClientClosedError,
@@ -92,12 +94,15 @@ __all__ = [
     "Chunk",
     "Client",
     "ClientClosedError",
+    "Comparison",
+    "ComparisonSample",
     "Completion",
     "CompletionStream",
     "ConnectionBrokenError",
     "Cost",
     "Counted",
     "DeadlineError",
+    "Distribution",
     "Durability",
     "Endpoint",
     "ErrorKind",
@@ -116,6 +121,7 @@ __all__ = [
     "LocalProtocolError",
     "Message",
     "Model",
+    "ModelComparison",
     "NamedTool",
     "NotSentError",
     "Observer",
@@ -178,8 +184,10 @@ _HOMES: typing.Final = {
         "_transport.for_httpx": "httpx_transport",
         "_wire.dialect": "dialects",
         "client": "Client Prompt",
+        "comparison": "Comparison ComparisonSample ModelComparison",
         "opening": "open_client",
         "completions": "Chunk Completion Failure FinishReason Outcome Reused ToolCallDelta Usage",
+        "distribution": "Distribution",
         "endpoints": "Endpoint Model Secret",
         "errors": (
             "ClientClosedError ConnectionBrokenError DeadlineError ErrorKind "

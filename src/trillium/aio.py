@@ -414,6 +414,9 @@ class Client:
     @stands_for(_asks_each(native.Client.complete_each))
     def complete_each() -> None: ...
 
+    @stands_for(_asks_each(native.Client.compare))
+    def compare() -> None: ...
+
     @stands_for(_asks(native.Client.verify))
     def verify() -> None: ...
 

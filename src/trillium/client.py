@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self, final
 import trio
 
 from trillium._batch.arguments import (
+    COMPARED_AT_ONCE,
     DEFAULT_CONCURRENCY,
     check_concurrency,
     check_many,
@@ -52,6 +53,7 @@ from trillium.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from trillium._batch.answer_cache import AnswerCache
+    from trillium.comparison import Comparison
 
 Prompt = str | Message | Request
 """What may be asked: a bare string is one user message."""
@@ -324,6 +326,57 @@ class Client:
             self.complete_all, concurrency=concurrency, timeouts=timeouts, deadline_s=deadline_s
         )
         return await ask_each(ask, prompts, models)
+
+    async def compare(
+        self,
+        prompts: Iterable[Prompt],
+        models: Iterable[str | Model],
+        *,
+        repeat: int = 1,
+        concurrency: int = COMPARED_AT_ONCE,
+        timeouts: Timeouts | None = None,
+        deadline_s: float | None = None,
+        budget: Budget | Decimal | None = None,
+        seed: int = 0,
+    ) -> Comparison:
+        """Ask several models the same at the same time, and measure success, speed and cost.
+
+        Answers are streamed, so that the first token is seen. Each model goes at its own pace; for
+        each prompt another one has the first turn. Connections are made before anything is timed.
+
+        Args:
+            prompts: Requests that name no model of their own.
+            models: Names on the wire at the client's endpoint, or `Model` objects of any.
+            repeat: How often each prompt is asked of each model.
+            concurrency: How many attempts of each model may be in flight at once.
+            timeouts: Of each request, in the place of the client's.
+            deadline_s: Seconds from the first request until it stops.
+            budget: What may be spent on it, within the client's own: `usd(5)`, or a `Budget`.
+            seed: Of the order in which models have their turns.
+
+        Returns:
+            What was found, and each answer. What failed, or was not sent because of the deadline
+            or the budget, is counted there by its kind, and raises nothing.
+
+        Raises:
+            InvalidRequestError: A prompt names a model, a model stands twice, a bound is none, or
+                a budget has no price of a model. Nothing was sent.
+            ClientClosedError: The client is not open.
+        """
+        # Here, for it is a twentieth of the client's import, and most programs compare nothing.
+        from trillium._comparing.run import Comparing, Terms  # noqa: PLC0415
+
+        self._check_open()
+        comparing = Comparing(
+            prompts,
+            models,
+            routes=self._routes,
+            terms=Terms(repeat=repeat, concurrency=concurrency, deadline_s=deadline_s, seed=seed),
+            timeouts=timeouts or self._timeouts,
+            budgets=(as_budget(budget), self._budget),
+            observer=self._observer,
+        )
+        return await comparing.run()
 
     async def verify(
         self, *, model: str | Model | None = None, timeouts: Timeouts | None = None

@@ -36,14 +36,25 @@ class SimTransport:
             UsageError: The client has no nursery to start it in.
         """
         port = self._port if self._port is not None else await self._start()
-        local = self._targets.get(target)
-        if local is None:
-            local = self._targets[target] = attrs.evolve(target, host="127.0.0.1", port=port)
-        return await self._pool.send(local, body)
+        return await self._pool.send(self._local(target, port), body)
+
+    async def connect_ahead(self, target: Target, count: int) -> None:
+        """Start the simulator if need be, and make connections to it; see `Pool`.
+
+        Raises:
+            UsageError: The client has no nursery to start it in.
+        """
+        await self._pool.connect_ahead(self._local(target, await self._start()), count)
 
     async def aclose(self) -> None:
         """Close all connections; the server ends with the client's block."""
         await self._pool.aclose()
+
+    def _local(self, target: Target, port: int) -> Target:
+        local = self._targets.get(target)
+        if local is None:
+            local = self._targets[target] = attrs.evolve(target, host="127.0.0.1", port=port)
+        return local
 
     async def _start(self) -> int:
         async with self._starting:

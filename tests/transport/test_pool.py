@@ -16,6 +16,7 @@ from tests.transport.servers import always, answer, serving
 from trillium._transport.exchange import Target
 from trillium._transport.pool import MAX_TARGETS, Pool
 from trillium.errors import (
+    ClientClosedError,
     ConnectionBrokenError,
     ErrorKind,
     InvalidRequestError,
@@ -464,3 +465,35 @@ async def test_the_standard_library_s_server_understands_us(pool):
             await pool.aclose()
             server.shutdown()
             thread.join()
+
+
+def nowhere() -> Target:
+    """Nobody listens at port 1 of loopback."""
+    return Target(method="POST", scheme="http", host="127.0.0.1", port=1, path="/", headers=())
+
+
+async def test_connections_made_ahead_carry_the_requests_that_come_then(pool):
+    async with serving(always(answer(b"hello"))) as server:
+        await pool.connect_ahead(server.target(), 3)
+        assert (pool.open_connections, pool.idle_connections) == (3, 3)
+        await pool.connect_ahead(server.target(), 2)
+        assert pool.open_connections == 3
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(read, pool, server.target())
+        assert pool.open_connections == 3
+
+
+async def test_a_connection_that_cannot_be_made_ahead_is_left_to_its_request(pool):
+    target = nowhere()
+    await pool.connect_ahead(target, 2)
+    assert pool.open_connections == 0
+    with pytest.raises(ConnectionBrokenError):
+        await pool.send(target, b"{}")
+
+
+async def test_a_closed_pool_makes_no_connections_ahead():
+    pool = Pool()
+    await pool.aclose()
+    with pytest.raises(ClientClosedError):
+        await pool.connect_ahead(nowhere(), 1)

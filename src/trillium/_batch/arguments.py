@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 DEFAULT_CONCURRENCY: Final = 50
 """Where a batch begins for which no bound was told: below the limits of most paid accounts."""
+COMPARED_AT_ONCE: Final = 4
+"""Of each model in a comparison: so few that a provider's own queue is not what is measured."""
 
 
 def check_many(given: object, name: str) -> None:

@@ -114,6 +114,8 @@ class Route:
     seed: int
     tariff: Tariff | None = attrs.field(default=None, repr=False)
     """How the model is billed; None where that is not known."""
+    further: tuple[Permit, ...] = attrs.field(default=(), kw_only=True, repr=False)
+    """What each of its requests takes beside what the endpoint permits."""
     meter: Meter = attrs.field(init=False, repr=False)
     _permits: tuple[Permit, ...] = attrs.field(init=False, repr=False)
     plain: Target = attrs.field(init=False, repr=False)
@@ -122,7 +124,7 @@ class Route:
     def __attrs_post_init__(self) -> None:
         dialect, quota = self.station.dialect, self.station.quota
         self.meter = quota.meter(self.model, self.station.endpoint.charge_rule)
-        self._permits = (*self.station.permits, *quota.permits_of(self.model))
+        self._permits = (*self.station.permits, *quota.permits_of(self.model), *self.further)
         self.plain = self.station.target(dialect.path(model=self.model, stream=False))
         self.streamed = self.station.target(
             dialect.path(model=self.model, stream=True), accept="text/event-stream"

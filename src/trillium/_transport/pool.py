@@ -257,6 +257,26 @@ class Pool:
         """Do the same, but give the body out as it came: its content coding is not undone."""
         return self._send(target, body, decoded=False)
 
+    async def connect_ahead(self, target: Target, count: int) -> None:
+        """Make connections until so many are idle, for requests that will come at once.
+
+        Nothing is sent on them. One that cannot be made is left to the request that needs it,
+        which tells why.
+
+        Args:
+            target: Where those requests will go.
+            count: How many there will be.
+
+        Raises:
+            ClientClosedError: The transport is closed.
+        """
+        if self._closed:
+            raise ClientClosedError("the transport is closed")
+        origin, _ = self._routes.get(target) or self._route(target)
+        async with trio.open_nursery() as nursery:
+            for _ in range(count - len(origin.idle)):
+                nursery.start_soon(self._connect_one_ahead, origin)
+
     async def aclose(self) -> None:  # noqa: ASYNC910  # what else is closed next must be, too
         """Close all connections; idempotent. What is in flight breaks."""
         self._closed = True
@@ -341,6 +361,14 @@ class Pool:
         connection = _Connection(origin, stream, machine)
         self._open.add(connection)
         return connection
+
+    async def _connect_one_ahead(self, origin: _Origin) -> None:
+        try:
+            connection = await self._connect(origin)
+        except ConnectionBrokenError:
+            return  # noqa: ASYNC910  # trying was one
+        connection.idle_since = trio.current_time()
+        origin.idle.append(connection)
 
     def _take_idle(self, origin: _Origin) -> _Connection | None:
         idle = origin.idle

@@ -25,13 +25,27 @@ def test_it_doubles_in_a_round_at_first() -> None:
     assert machine.bound == 100
 
 
-def test_it_grows_by_one_in_a_round_once_it_was_cut() -> None:
+def test_it_grows_by_one_more_in_each_round_once_it_was_cut() -> None:
     machine = Concurrency(50)
-    machine.throttled(in_flight=50)
-    assert machine.bound == 35
-    for _ in range(35):
-        answer(machine)
-    assert machine.bound == 36
+    for _ in range(2):
+        machine.throttled(in_flight=50)
+        assert machine.bound == 35
+        grown = []
+        for _ in range(5):
+            before = machine.bound
+            for _ in range(before):
+                answer(machine)
+            grown.append(machine.bound - before)
+        assert grown == sorted(grown)
+        assert (grown[0], grown[-1]) == (1, 5)
+        machine.bound = 50
+
+
+def test_the_quickest_answers_that_come_first_make_no_others_late() -> None:
+    machine = Concurrency(20)
+    for seconds in [0.1] * 15 + [0.3] * 200:
+        answer(machine, seconds=seconds, in_flight=20)
+    assert machine.bound > 30
 
 
 def test_it_does_not_grow_while_it_is_not_used() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from trillium._policy.quota import Quota
-from trillium._policy.quota_bucket import Bucket
+from trillium._policy.quota_bucket import LOG_GRAIN_S, MAX_LOG, Bucket
 from trillium._policy.quota_meter import FIRST_HOLD_S, LEAST_HOLD_S, Charge, Meter
 from trillium._policy.quota_pace import GROWTH, SHORT_S, Pace
 from trillium._policy.token_estimate import FIRST_BYTES_PER_TOKEN, RequestSize
@@ -219,6 +219,31 @@ def test_the_least_size_seen_counts_for_a_few_seconds() -> None:
     assert rooms[29] == pytest.approx(499.7)
     assert rooms[30] == rooms[79] == pytest.approx(99.7)
     assert rooms[100] == pytest.approx(499.7)
+
+
+def test_requests_of_a_burst_that_overtake_one_another_do_not_shrink_the_bucket() -> None:
+    bucket = Bucket(Counted.REQUESTS, 6000.0, 60.0, told=True)
+    charged = [(bucket.take(1.0, 0.0), bucket.sent) for _ in range(200)]
+    for arrival, (missing, sent) in enumerate(reversed(charged), 1):
+        bucket.see(250.0 - arrival, missing, 0.3, 0.0, sent=sent, cost=1.0)
+    assert bucket.room == pytest.approx(250.0 - 100.0 - 3.0), "less a step, and a margin"
+
+
+def test_of_a_burst_no_answer_that_comes_alone_makes_the_bucket_larger_by_more_than_it() -> None:
+    bucket = Bucket(Counted.REQUESTS, 6000.0, 60.0, told=True)
+    charged = [(bucket.take(1.0, place / 1000), bucket.sent) for place in range(100)]
+    missing, sent = charged[99]
+    bucket.see(249.0, missing, 0.3, 0.099, sent=sent, cost=1.0)  # it overtook all
+    assert bucket.room <= 349.0 - 100.0
+
+
+def test_what_was_sent_long_ago_is_forgotten() -> None:
+    bucket = Bucket(Counted.REQUESTS, 6e6, 60.0)
+    for place in range(2 * MAX_LOG):
+        missing = bucket.take(1.0, place * LOG_GRAIN_S * 1.5)
+    assert len(bucket._log) <= MAX_LOG
+    bucket.see(1e6, missing, 1e3, 0.0, sent=1.0, cost=1.0)
+    assert bucket.is_settled
 
 
 def test_no_more_than_was_told_comes_at_once_or_in_a_time() -> None:

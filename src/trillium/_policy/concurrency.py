@@ -1,9 +1,10 @@
 """How many attempts may be in flight at once, where nobody has said: found by trying.
 
 The bound grows while it is used to the full and answers come as quickly as they did: by one for
-each answer at first (doubling in a round, as TCP's slow start), by one for each round once it has
-been cut. It shrinks when the provider refuses or is overloaded (429, 503, 529), and when answers
-begin to come much later than they did with less in flight.
+each answer at first (doubling in a round, as TCP's slow start); once it has been cut, by one in
+the first round, by two in the next, and so on. It shrinks when the provider refuses or is
+overloaded (429, 503, 529), and when answers begin to come much later than they did with less in
+flight.
 
 How late an answer comes is the time to its first token; where that is not seen, the time for each
 token of output, since whole answers take as long as they are. The best of it is forgotten slowly,
@@ -48,6 +49,12 @@ class Concurrency:
     _since_cut: int = attrs.field(default=0, init=False)
     """Answers since the bound was cut, less what was in flight then."""
     _toward_next: int = attrs.field(default=0, init=False)
+    _in_round: int = attrs.field(default=1, init=False)
+    """By how much it grows in a round: by one more in each, since it was cut."""
+    _grown: int = attrs.field(default=0, init=False)
+    """By how much it has grown in this one."""
+    _unripe: int = attrs.field(default=-1, init=False)
+    """How many answers are still to come before their lateness means anything."""
 
     def answered(
         self, *, in_flight: int, first_token_s: float | None, latency_s: float, output_tokens: int
@@ -65,22 +72,33 @@ class Concurrency:
             late = latency_s / (TOKENS_BEFORE_FIRST + output_tokens)
         usual = self._usual
         self._usual = late if math.isnan(usual) else usual + SMOOTHING * (late - usual)
-        self._best = min(self._best * FORGETTING, self._usual)
         self._since_cut += 1
+        if self._unripe:
+            # Those that come first are the quickest of all that were sent at first.
+            self._unripe = 2 * in_flight if self._unripe < 0 else self._unripe - 1
+            self._grow_if_used(in_flight)
+            return
+        self._best = min(self._best * FORGETTING, self._usual)
         if self._usual > SLOWED * self._best:
             self._cut(SLOWED_CUT, in_flight)
-        elif 2 * in_flight >= self.bound:  # else more would not be used
-            self._grow()
+        else:
+            self._grow_if_used(in_flight)
 
     def throttled(self, *, in_flight: int) -> None:
         """Take in that the provider refused a request, or was overloaded."""
         self._cut(CUT, in_flight)
 
-    def _grow(self) -> None:
-        self._toward_next += 1
+    def _grow_if_used(self, in_flight: int) -> None:
+        if 2 * in_flight < self.bound:
+            return  # more would not be used
+        self._toward_next += self._in_round
         if self._starting or self._toward_next >= self.bound:
-            self._toward_next = 0
+            self._toward_next = max(0, self._toward_next - self.bound)
             self.bound = min(self.bound + 1, MOST)
+            self._grown += 1
+            if self._grown >= self._in_round:
+                self._grown = 0
+                self._in_round += 1
 
     def _cut(self, share: float, in_flight: int) -> None:
         if self._since_cut < 0:
@@ -88,4 +106,5 @@ class Concurrency:
         self._starting = False
         self.bound = max(LEAST, math.floor(self.bound * share))
         self._since_cut = -max(in_flight, 1)
-        self._toward_next = 0
+        self._toward_next = self._grown = 0
+        self._in_round = 1

@@ -15,8 +15,11 @@ How much may be missing at most, the *room*, is the least that is certain:
   The least that was seen in the last seconds counts: it holds the step of such a provider, the
   use that others make of the limit, and requests that overtook each other on their way. Sizes
   are kept by the phase of the step; the longest run of phases in which none was seen is kept in
-  reserve. (To use what is there right after each fill was tried: it wins a tenth of a second at
-  the end of a job, and costs a refusal in 60,000, where a fill and a request meet.)
+  reserve. Of requests that left within `OVERTAKEN_S` of one another nobody knows which came
+  first. Where these are many, a size counts as if all of them had come before it, which it may
+  not exceed, and shows nothing of a phase; else a burst would look like a bucket that has shrunk.
+  (To use what is there right after each fill was tried: it wins a tenth of a second at the end
+  of a job, and costs a refusal in 60,000, where a fill and a request meet.)
 
 The rule of passing is that of GCRA: `missing + cost <= room`. What costs more than the room
 passes when nothing is missing. `missing` is never below 0.
@@ -25,6 +28,7 @@ passes when nothing is missing. `missing` is never below 0.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from typing import Final, final
 
 import attrs
@@ -42,6 +46,13 @@ SIGHT_S: Final = 2.0
 MARGIN_S: Final = {0: 0.03, 1: 0.1, 2: 0.1, 3: 0.1}
 """What is kept in reserve of a size that was seen, in seconds of the rate: requests overtake each
 other on their way by some milliseconds, and tokens are estimates until they are counted."""
+OVERTAKEN_S: Final = 0.02
+"""How far apart requests may leave and still come in in another order."""
+FEW_S: Final = 0.1
+"""What so few can change is noise, in seconds of the rate."""
+LOG_GRAIN_S: Final = 0.005
+MAX_LOG: Final = 8192
+"""What was sent when is kept as finely, and as long (40 s at least)."""
 ROUNDING: Final = 1e-9
 """A share of the room: times are floats."""
 
@@ -82,6 +93,11 @@ class Bucket:
     """What the user told; infinite where the limit is learnt."""
     seen_at: float = attrs.field(default=-math.inf, init=False)
     """When headers first told of it."""
+    sent: float = attrs.field(default=0.0, init=False)
+    """All that was ever taken."""
+    _log_at: list[float] = attrs.field(factory=list, init=False)
+    _log: list[float] = attrs.field(factory=list, init=False)
+    """How much had been sent at these times."""
     _missing: float = attrs.field(default=0.0, init=False)
     _at: float = attrs.field(default=-math.inf, init=False)
     _spans: tuple[Sizes, Sizes] = attrs.field(factory=lambda: ([], []), init=False)
@@ -130,7 +146,25 @@ class Bucket:
     def take(self, cost: float, now: float) -> float:
         """Charge; return how much is missing now."""
         missing = self._missing = self.missing(now) + cost
+        sent = self.sent = self.sent + cost
+        at = self._log_at
+        if at and now - at[-1] < LOG_GRAIN_S:
+            self._log[-1] = sent
+        else:
+            at.append(now)
+            self._log.append(sent)
+            if len(at) > MAX_LOG:
+                del at[: MAX_LOG // 2], self._log[: MAX_LOG // 2]
         return missing
+
+    def _sent_near(self, sent_at: float, sent: float, cost: float) -> tuple[float, float]:
+        """Return how much left so soon before a request, and after it, that it is all one."""
+        before = bisect_right(self._log_at, sent_at - OVERTAKEN_S) - 1
+        after = bisect_right(self._log_at, sent_at + OVERTAKEN_S) - 1
+        if after < 0:
+            return 0.0, 0.0
+        earlier = self._log[before] if before >= 0 else 0.0
+        return max(0.0, sent - cost - earlier), max(0.0, self._log[after] - sent)
 
     def correct(self, difference: float, now: float) -> None:
         """Charge more, or give back where the difference is negative."""
@@ -157,7 +191,16 @@ class Bucket:
         self.room = self._first_room()
         self.seen_at = -math.inf
 
-    def see(self, remaining: float, missing: float, now: float, sent_at: float) -> None:
+    def see(
+        self,
+        remaining: float,
+        missing: float,
+        now: float,
+        sent_at: float,
+        *,
+        sent: float = math.inf,
+        cost: float = 0.0,
+    ) -> None:
         """Take in what a response told.
 
         Args:
@@ -165,8 +208,16 @@ class Bucket:
             missing: What was missing then as we know it, the request's own charge included.
             now: When the response came.
             sent_at: When the request was sent.
+            sent: What `sent` was when it had been charged; infinite where that is not known.
+            cost: What it was charged.
         """
         size = remaining + missing
+        in_crowd = False
+        if sent < math.inf:
+            earlier, later = self._sent_near(sent_at, sent, cost)
+            if earlier + later > max(FEW_S * self.rate, cost):
+                in_crowd = True
+                size += later
         if self.seen_at == -math.inf:
             self.seen_at = self._since = now
             self._spans = ([math.inf] * (PHASES + 1), [math.inf] * (PHASES + 1))
@@ -174,8 +225,8 @@ class Bucket:
             self._spans = ([math.inf] * (PHASES + 1), self._spans[0])
             self._since = now
         # A bucket that was full within the step shows nothing of its fills.
-        busy = sent_at - self._full_at >= STEP_S
-        phase = PHASES if not busy else int(sent_at % STEP_S * (PHASES / STEP_S)) % PHASES
+        tells = not in_crowd and sent_at - self._full_at >= STEP_S
+        phase = PHASES if not tells else int(sent_at % STEP_S * (PHASES / STEP_S)) % PHASES
         span, before = self._spans
         if size >= span[phase]:
             return

@@ -67,8 +67,8 @@ class Charge:
     amounts: Amounts = _NO_AMOUNTS
     taken_at: float = -math.inf
     """When it was last taken."""
-    marks: list[tuple[Bucket, float, float]] = attrs.field(factory=list)
-    """From which bucket how much was taken, and what was missing from it then."""
+    marks: list[tuple[Bucket, float, float, float]] = attrs.field(factory=list)
+    """From which bucket how much was taken, what was missing from it then, what it had `sent`."""
     open: bool = False
     """Whether it is taken and its end is not known yet."""
 
@@ -207,7 +207,7 @@ class Meter:
         """Charge a request that is sent now."""
         amounts = charge.amounts
         charge.marks = [
-            (bucket, amounts[bucket.which], bucket.take(amounts[bucket.which], now))
+            (bucket, amounts[bucket.which], bucket.take(amounts[bucket.which], now), bucket.sent)
             for bucket in self.buckets
         ]
         charge.taken_at = now
@@ -228,7 +228,7 @@ class Meter:
         """Undo a charge whose request was not sent after all."""
         if charge.open:
             charge.open = False
-            for bucket, cost, _ in charge.marks:
+            for bucket, cost, _, _ in charge.marks:
                 bucket.correct(-cost, -math.inf)
 
     # What came of it.
@@ -290,11 +290,11 @@ class Meter:
             out = out if most is None else most
             total = given + out
         actual = (1.0, float(total), float(given), float(out))
-        for place, (bucket, cost, missing) in enumerate(charge.marks):
+        for place, (bucket, cost, missing, sent) in enumerate(charge.marks):
             difference = actual[bucket.which] - cost
             if difference:
                 bucket.correct(difference, now)
-                charge.marks[place] = (bucket, cost, missing + difference)
+                charge.marks[place] = (bucket, cost, missing + difference, sent)
 
     def ended(self, charge: Charge) -> None:
         """Note that an attempt is over, whatever came of it; what it was charged stays so."""
@@ -323,11 +323,12 @@ class Meter:
             if remaining is None:
                 continue
             left[bucket] = remaining
-            mark = _mark(bucket, charge)
             if is_new:  # nobody knew of it at the send: at least so much
                 bucket.see(remaining, charge.amounts[bucket.which], now, now)
-            elif mark is not None:
-                bucket.see(remaining, mark, now, charge.taken_at)
+                continue
+            for marked, cost, missing, sent in charge.marks:
+                if marked is bucket:
+                    bucket.see(remaining, missing, now, charge.taken_at, sent=sent, cost=cost)
         self._rest(left, charge.amounts, now)
 
     def _rest(self, left: dict[Bucket, float], amounts: Amounts, now: float) -> None:
@@ -430,11 +431,3 @@ class Meter:
             self.measure(of_it, size_of(request))
             sent += of_it.amounts[bucket.which]
         return max(sent, charge.amounts[bucket.which])
-
-
-def _mark(bucket: Bucket, charge: Charge) -> float | None:
-    """Return what was missing of a bucket when a request had been charged; None if it was not."""
-    for marked, _, missing in charge.marks:
-        if marked is bucket:
-            return missing
-    return None

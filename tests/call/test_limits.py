@@ -60,7 +60,7 @@ def test_limits_are_learnt_from_headers_and_can_be_shown() -> None:
         assert refusals(provider) == 0
         (report,) = client.limits()
         assert (report.amount, report.window_s, report.told) == (600, 60, False)
-        assert 20 <= report.at_once <= 27
+        assert 20 <= report.at_once <= 25
 
     run_simulated(main, settings=STRICT)
 

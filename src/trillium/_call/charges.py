@@ -37,7 +37,7 @@ def settle(ticket: Ticket, attempt: Attempt, found: Answer | Fault, *, sent_at: 
     if isinstance(found, Answer):
         reads = meter.wants_headers(now)
         if charge is None and reads and meter.resting:
-            charge = _measured(ticket)  # what it took says how long the meter may rest
+            charge = _measured(ticket, sent_at)  # what it took says how long the meter may rest
         if charge is not None:
             usage = found.usage
             meter.answered(
@@ -48,12 +48,12 @@ def settle(ticket: Ticket, attempt: Attempt, found: Answer | Fault, *, sent_at: 
                 now,
             )
         if reads:
-            _learn(meter, ticket, charge, attempt, now)
+            _learn(ticket, charge, attempt, sent_at=sent_at, now=now)
         return
     if attempt.sends == 0 and charge is not None:
         meter.give_back(charge)
         return
-    sightings = _learn(meter, ticket, charge, attempt, now)
+    sightings = _learn(ticket, charge, attempt, sent_at=sent_at, now=now)
     if found.kind is ErrorKind.RATE_LIMITED:
         charge = charge or Charge(taken_at=sent_at)
         amounts = charge.amounts
@@ -66,25 +66,25 @@ def settle(ticket: Ticket, attempt: Attempt, found: Answer | Fault, *, sent_at: 
         meter.hold(now + found.retry_after_s)
 
 
-def _measured(ticket: Ticket) -> Charge:
-    charge = Charge()
+def _measured(ticket: Ticket, sent_at: float) -> Charge:
+    charge = Charge(taken_at=sent_at)
     if ticket.request is not None and ticket.meter is not None:
         ticket.meter.measure(charge, size_of(ticket.request))
     return charge
 
 
 def _learn(
-    meter: Meter, ticket: Ticket, charge: Charge | None, attempt: Attempt, now: float
+    ticket: Ticket, charge: Charge | None, attempt: Attempt, *, sent_at: float, now: float
 ) -> tuple[LimitSighting, ...]:
-    headers = attempt.headers
-    if headers is None:
+    headers, meter = attempt.headers, ticket.meter
+    if headers is None or meter is None:
         return ()
     fields = rate_limit_fields(headers)
     if not fields:
         return ()
     sightings = limits_in(fields, now_unix=time.time())
     if sightings:
-        charge = charge or _measured(ticket)
+        charge = charge or _measured(ticket, sent_at)
         if charge.size is None and ticket.request is not None:
             meter.measure(charge, size_of(ticket.request))
         meter.learn(sightings, charge, now)

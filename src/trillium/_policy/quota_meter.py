@@ -316,7 +316,7 @@ class Meter:
                 bucket = Bucket(sighting.counted, sighting.amount, sighting.window_s)
                 self.own.append(bucket)
                 self.refresh()
-                bucket.correct(self._sent_unseen(bucket, charge), now)
+                bucket.correct(self._missing_unseen(bucket, charge, now), now)
             else:
                 bucket.set_amount(sighting.amount, now)
             remaining = sighting.remaining
@@ -421,13 +421,21 @@ class Meter:
                 return bucket
         return next((b for b in same if b.window_s == sighting.window_s), None)
 
-    def _sent_unseen(self, bucket: Bucket, charge: Charge) -> float:
-        """Return what may be missing of a bucket that nobody knew of until now."""
+    def _missing_unseen(self, bucket: Bucket, charge: Charge, now: float) -> float:
+        """Return what is missing of a bucket that nobody knew of until now.
+
+        Had it been full when the request was sent whose answer told of it, then it has lost since
+        what is in flight, and gained by the time. Too much would seem a larger bucket.
+        """
+        own = charge.amounts[bucket.which]
         if self._young is None:
-            return charge.amounts[bucket.which] * max(1, self.in_flight)
-        sent = 0.0
-        for request in self._young:
-            of_it = Charge()
-            self.measure(of_it, size_of(request))
-            sent += of_it.amounts[bucket.which]
-        return max(sent, charge.amounts[bucket.which])
+            sent = own * max(1, self.in_flight)
+        else:
+            sent = 0.0
+            for request in self._young:
+                of_it = Charge()
+                self.measure(of_it, size_of(request))
+                sent += of_it.amounts[bucket.which]
+            sent = max(sent, own)
+        since = now if charge.taken_at == -math.inf else charge.taken_at
+        return max(0.0, sent - (now - since) * bucket.rate)

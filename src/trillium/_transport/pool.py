@@ -73,19 +73,25 @@ class _Connection:
     machine: ClientConnection
     idle_since: float = 0.0
 
-    async def send(self, request: memoryview) -> None:  # noqa: ASYNC910  # reading is next, and waits
-        """Send a whole request; that the server stopped reading it is no error yet.
+    async def exchange(self, request: memoryview) -> bytes:
+        """Send a whole request and read once, as nearly all are answered; as `read`.
 
-        Raises:
-            ConnectionBrokenError: The connection broke.
+        That the server stopped reading the request is no error yet.
         """
+        stream, machine = self.stream, self.machine
         try:
-            await self.stream.send(request)
+            await stream.send(request)
         except (BrokenPipeError, ConnectionResetError):
-            self.machine.send_failed()
+            machine.send_failed()
         except (OSError, trio.ClosedResourceError):
-            self.machine.send_failed()
-            self.machine.feed_eof(clean=False)
+            machine.send_failed()
+            machine.feed_eof(clean=False)
+        try:
+            received = await stream.receive()
+        except (OSError, trio.ClosedResourceError):
+            machine.feed_eof(clean=False)
+            raise  # not reached, as in `read`
+        return machine.feed(received) if received else self._ended()
 
     async def read(self) -> bytes:
         """Read once; return the bytes of the body in it.
@@ -99,8 +105,9 @@ class _Connection:
         except (OSError, trio.ClosedResourceError):
             self.machine.feed_eof(clean=False)
             raise  # not reached: that is an error for the machine, whatever its state
-        if received:
-            return self.machine.feed(received)
+        return self.machine.feed(received) if received else self._ended()
+
+    def _ended(self) -> bytes:
         self.machine.feed_eof()
         return b""
 
@@ -191,13 +198,14 @@ class PooledExchange:
         Raises:
             RemoteProtocolError: They are not what the content coding says.
         """
+        complete = connection.machine.complete
         if (decoder := self._decoder) is not None:
             if body:
                 body = decoder.feed(body)
-            if connection.machine.complete:
+            if complete:
                 body += decoder.close()
         self._piece = body
-        if connection.machine.complete:
+        if complete:
             self._connection = None
             self._pool._take_back(connection)
 
@@ -316,8 +324,7 @@ class Pool:
     ) -> PooledExchange:
         machine = connection.machine
         try:
-            await connection.send(request)
-            body = await connection.read()
+            body = await connection.exchange(request)
             while not machine.head_received:
                 body = await connection.read()
             decoder = None

@@ -6,7 +6,7 @@ import functools
 import math
 import os
 import ssl
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from types import TracebackType
@@ -81,6 +81,7 @@ class Client:
         prices: Prices,
         budget: Budget | None,
         quota: Quota,
+        learnt: Sequence[LimitReport] = (),
         seed: int,
     ) -> None:
         self._routes = Routes(
@@ -89,6 +90,7 @@ class Client:
             open_transport=self._open_transport,
             tariff_of=prices.tariff,
             quota=quota,
+            learnt=learnt,
             retry_policy=retry,
             concurrency=concurrency,
             seed=seed,

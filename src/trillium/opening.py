@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from trillium._batch.arguments import check_concurrency
@@ -14,7 +14,7 @@ from trillium._transport.choice import UserTransport
 from trillium._wire.dialect import dialect_named
 from trillium.client import Client
 from trillium.endpoints import Endpoint, Model, Secret
-from trillium.limits import Limits
+from trillium.limits import LimitReport, Limits
 from trillium.observers import Observer
 from trillium.prices import Prices
 from trillium.providers import resolve
@@ -37,6 +37,7 @@ def open_client(
     prices: Prices | None = None,
     budget: Budget | Decimal | None = None,
     limits: Limits | Quota | None = None,
+    learnt: Iterable[LimitReport] = (),
     seed: int = 0,
 ) -> Client:
     """Return a client, to be opened with `async with`, or with `open` and `aclose`.
@@ -61,6 +62,9 @@ def open_client(
         limits: What the endpoint permits per time, as far as you know; what its headers tell, or
             its refusals show, is learnt besides. A `Quota` that several clients are given holds
             for all of them together.
+        learnt: What another client's `limits` returned, to begin with in the place of nothing.
+            What was told to that one is passed over; what it learnt is learnt anew from the first
+            answer on, and so holds back nobody who is permitted more by now.
         budget: What may be spent on all that this client sends: `usd(5)`, or a `Budget`.
         seed: Of the dice that spread the waits between attempts.
 
@@ -93,5 +97,6 @@ def open_client(
         prices=prices or Prices(),
         budget=as_budget(budget),
         quota=limits if isinstance(limits, Quota) else Quota(limits),
+        learnt=tuple(learnt),
         seed=seed,
     )

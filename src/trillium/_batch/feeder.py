@@ -59,7 +59,7 @@ class Window:
     @property
     def is_full(self) -> bool:
         """Whether no further request may be read."""
-        return self.taken - min(self.lent, self.size) >= self.size
+        return self.taken >= self.size and self.taken - min(self.lent, self.size) >= self.size
 
     @property
     def is_worth_a_turn(self) -> bool:
@@ -79,7 +79,7 @@ class Feeder:
     read_at_once: int
     """After so many requests the feeder lets others run, full or not."""
     may_read: Callable[[], bool] = attrs.field(default=lambda: True)
-    """Whether the batch wants requests now, places or not."""
+    """Whether a batch that was stopped wants requests now, places or not."""
     done: bool = attrs.field(default=False, init=False)
     """Whether there will be no further request."""
     error: Exception | None = attrs.field(default=None, init=False)
@@ -134,7 +134,8 @@ class Feeder:
                 self.take(request)
                 if count % self.read_at_once == 0:
                     await trio.lowlevel.checkpoint()
-                await self._wait_for_place()
+                if self.window.is_full or self._stopped:
+                    await self._wait_for_place()
         finally:
             close = getattr(requests, "close", None)
             if close is not None:
@@ -164,5 +165,5 @@ class Feeder:
                     await close()
 
     async def _wait_for_place(self) -> None:  # noqa: ASYNC910  # for each request of a source
-        while self.window.is_full or not self.may_read():
+        while self.window.is_full or (self._stopped and not self.may_read()):
             await self._waiter.wait()

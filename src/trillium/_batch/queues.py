@@ -13,7 +13,7 @@ import trio
 from trillium._call.account import Account
 from trillium._call.route import Route
 from trillium._money.budget import HELD, REFUSED, Purse
-from trillium._policy.admission import Ticket
+from trillium._policy.admission import Permit, Ticket
 from trillium.messages import Request
 
 
@@ -42,16 +42,53 @@ class RouteQueue:
     """Told once, if ever the head has to wait for quota: runs `keep_time` for as long as needed."""
     out_of_money: Callable[[Purse], None]
     """Told if the budget will never have the money for the head."""
+    permits: tuple[Permit, ...] = ()
+    """What each of its requests takes to be sent."""
     entries: deque[Entry] = attrs.field(factory=deque, init=False)
     _due_at: float = attrs.field(default=math.inf, init=False)
     _timer: trio.CancelScope | None = attrs.field(default=None, init=False)
     _is_timed: bool = attrs.field(default=False, init=False)
+    _on_granted: Callable[[], None] = attrs.field(init=False)
+    _on_due: Callable[[float], None] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._on_granted, self._on_due = self._granted, self._due
+
+    def ticket(self, request: Request) -> Ticket:
+        """Return the ticket of a request that arrives now."""
+        route = self.route
+        return Ticket(
+            route.gate.queues.next_age(),
+            self,
+            self.permits,
+            self._on_granted,
+            meter=route.meter,
+            request=request,
+            due=self._on_due,
+        )
 
     def append(self, entry: Entry) -> None:
         """Put a request at the end; it may be admitted at once."""
         self.entries.append(entry)
         if len(self.entries) == 1:
             self._ask()
+
+    def take_over(self, ended: Ticket) -> Entry | None:
+        """Return the request that goes on in an ended one's turn, with all that it held.
+
+        Returns:
+            None where that needs a closer look: the ticket is to be released then.
+        """
+        entries = self.entries
+        if not entries:
+            return None
+        head = entries[0]
+        if head.account is not None:
+            return None
+        successor = entries[1].ticket if len(entries) > 1 else None
+        if not self.route.gate.hand_on(ended, head.ticket, successor):
+            return None
+        return entries.popleft()
 
     def empty(self) -> list[Entry]:
         """Take all requests out, for good, and return them.
@@ -92,9 +129,7 @@ class RouteQueue:
             head = self.entries[0]
             if head.account is not None and not self._is_funded(head.account):
                 return
-            ticket = head.ticket
-            ticket.granted, ticket.due = self._granted, self._due
-            if not gate.request(ticket):
+            if not gate.request(head.ticket):
                 return
             self.start(self.entries.popleft())
 

@@ -251,14 +251,17 @@ class Batch:
 
     def _take(self, prompt: str | Message | Request) -> None:
         index = self._tally.read
-        if isinstance(prompt, Placed):
-            index, prompt = prompt.index, prompt.request
-        elif not isinstance(prompt, str | Message | Request):
+        if isinstance(prompt, Request):
+            request = prompt
+        elif isinstance(prompt, Placed):
+            index, request = prompt.index, as_request(prompt.request)
+        elif isinstance(prompt, str | Message):
+            request = as_request(prompt)
+        else:
             kind = type(prompt).__name__
             raise InvalidRequestError(
                 f"request {index} of the source is a {kind}: give text or a Request"
             )
-        request = as_request(prompt)
         refusal = ""
         # Looked up once for all those that name no model.
         route = self._default_route if request.model is None else None
@@ -292,8 +295,9 @@ class Batch:
         """Put a request into its queue, if it can still be sent."""
         queue = self._queues.get(route)
         if queue is None:
+            permits = route.permits(self._bounds.places)
             queue = self._queues[route] = RouteQueue(
-                route, self._start, self._start_timer, self._out_of_money
+                route, self._start, self._start_timer, self._out_of_money, permits
             )
             self._bounds.add(route)
         reason = self._stop.message if self._stop is not None else self._verdict(route)
@@ -301,7 +305,7 @@ class Batch:
             self._spared += self._stop is None
             self._deliver(unsent(index, request, route, reason))
             return
-        ticket = route.ticket((self, route), request, self._bounds.places)
+        ticket = queue.ticket(request)
         why = route.why_never(ticket)
         if why is not None:
             self._deliver(unsent(index, request, route, why, ErrorKind.INVALID_REQUEST))

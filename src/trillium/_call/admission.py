@@ -73,6 +73,10 @@ class Gate:
         if self._wanted:
             self.wake()
 
+    def hand_on(self, ticket: Ticket, heir: Ticket, successor: Ticket | None) -> bool:
+        """Give a held ticket back for one that waits, as `Admission.hand_on`; nobody is told."""
+        return not self._waking and self.queues.hand_on(ticket, heir, successor)
+
     def wake(self) -> None:
         """Tell every waiting ticket that can go that it holds its permits.
 

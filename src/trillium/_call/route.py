@@ -176,12 +176,16 @@ class Route:
         why = self.meter.why_never(charge)
         return None if why is None else f"the request can never be sent: {why}"
 
-    def ticket(self, queue: object, request: Request, *further: Permit) -> Ticket:
+    def permits(self, *further: Permit) -> tuple[Permit, ...]:
+        """Return what a request takes to be sent: what the endpoint has, and further ones."""
+        return (*self._permits, *further)
+
+    def ticket(self, queue: object, request: Request) -> Ticket:
         """Return the ticket of a request that arrives now."""
         return Ticket(
             age=self.gate.queues.next_age(),
             queue=queue,
-            permits=(*self._permits, *further),
+            permits=self._permits,
             meter=self.meter,
             request=request,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 import attrs
@@ -13,10 +13,12 @@ from trillium._call.admission import Gate
 from trillium._call.route import Route, Station, open_station
 from trillium._money.tariff import Tariff
 from trillium._policy.quota import Quota
+from trillium._policy.quota_memory import recall
 from trillium._policy.retry_policy import RetryPolicy
 from trillium._transport.exchange import Transport
 from trillium.endpoints import Endpoint, Model
 from trillium.errors import InvalidRequestError
+from trillium.limits import LimitReport
 
 CLOSE_GRACE_S: Final = 1.0
 """How long an endpoint's connections may take to close, in seconds."""
@@ -39,6 +41,8 @@ class Routes:
     retry_policy: RetryPolicy
     quota: Quota | None = None
     """Of the client's own endpoint; the others learn theirs."""
+    learnt: Sequence[LimitReport] = ()
+    """What an earlier client knew of limits, which its models begin with."""
     concurrency: int | None
     """Of each endpoint; None is no bound."""
     seed: int
@@ -97,4 +101,9 @@ class Routes:
         tariff = self.tariff_of(model.endpoint, model.name)
         # The model's name is among the dice: several that are asked the same do not wait in step.
         seed = self.seed + zlib.crc32(model.name.encode())
-        return Route(station, model.name, self.gate, self.retry_policy, seed, tariff)
+        route = Route(station, model.name, self.gate, self.retry_policy, seed, tariff)
+        if self.learnt:
+            whose = (model.endpoint.name, model.name)
+            known = [each for each in self.learnt if (each.endpoint, each.model) == whose]
+            recall(route.meter, known, trio.current_time())
+        return route

@@ -1,0 +1,33 @@
+"""What an earlier run has learnt of a model's limits, for a new run to begin with.
+
+It is learnt still, and not told: a limit is changed by the first headers that say otherwise, and
+a pace that was found by trying goes on growing, slowly at first, as if it had just been found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from trillium._policy.quota_bucket import Bucket
+from trillium._policy.quota_meter import Meter
+from trillium._policy.quota_pace import Pace
+from trillium.limits import Counted, LimitReport
+
+
+def recall(meter: Meter, reports: Iterable[LimitReport], now: float) -> None:
+    """Let a meter begin with limits that were learnt; one that knows some keeps to its own.
+
+    A limit of requests in one second is taken for a pace that was found by trying: if headers
+    told it, they tell it again, and until then it may grow.
+    """
+    if meter.pace is not None or any(not bucket.told for bucket in meter.own):
+        return
+    for report in reports:
+        if report.told:
+            continue
+        bucket = Bucket(report.counted, report.amount, report.window_s)
+        if report.counted is Counted.REQUESTS and report.window_s == 1.0:
+            meter.pace = Pace(bucket, now, now)
+        else:
+            meter.own.append(bucket)
+    meter.refresh()

@@ -76,7 +76,7 @@ if typing.TYPE_CHECKING:
         tool,
         user,
     )
-    from trillium.observers import Observer, Observers
+    from trillium.observers import BudgetReport, Observer, Observers
     from trillium.opening import open_client
     from trillium.prices import Prices, load_prices
     from trillium.providers import model
@@ -90,6 +90,7 @@ __all__ = [
     "BatchCost",
     "BatchStatistics",
     "Budget",
+    "BudgetReport",
     "ChargeRule",
     "Chunk",
     "Client",
@@ -200,7 +201,7 @@ _HOMES: typing.Final = {
             "ImagePart JSONSchema Message NamedTool Part RawPart ReasoningPart RefusalPart "
             "Request TextPart Tool ToolCall assistant system tool user"
         ),
-        "observers": "Observer Observers",
+        "observers": "BudgetReport Observer Observers",
         "prices": "Prices load_prices",
         "providers": "model",
         "timeouts": "Timeouts",

@@ -81,6 +81,9 @@ class ErrorKind(enum.StrEnum):
     """The batch's `deadline_s` passed while the request was in flight."""
     NOT_SENT = "not_sent"
     """Never sent: the batch had stopped, or its endpoint or model was doomed."""
+    CANCELLED = "cancelled"
+    """Whoever asked has cancelled it, or left its stream: of an attempt, as observers are told;
+    no outcome is of this kind."""
 
 
 @final

@@ -6,7 +6,8 @@ client = trillium.open_client("openai/gpt-4.1", observer=LoggingObserver())
 ```
 
 The logger is `trillium`. Nothing shows unless the program sets logging up, and nothing is logged
-at all without this observer. A retry is logged at INFO, a failure at WARNING, all else at DEBUG.
+at all without this observer. Retries, limits that were learnt and waits that a provider asks for
+are logged at INFO, failures at WARNING, all else at DEBUG.
 Each record carries its facts as attributes too (`extra`), with names that begin with
 `trillium_`, for handlers that write JSON. Neither prompts, answers nor keys are in it.
 """
@@ -17,9 +18,10 @@ import logging
 from typing import Final, final
 
 from trillium.completions import Completion, Outcome
-from trillium.errors import Fault
+from trillium.errors import ErrorKind, Fault
+from trillium.limits import LimitReport
 from trillium.messages import Request
-from trillium.observers import Observer
+from trillium.observers import BudgetReport, Observer
 
 __all__ = ["LoggingObserver"]
 
@@ -45,6 +47,19 @@ class LoggingObserver(Observer):
             index=index,
             attempt=attempt,
         )
+
+    def attempt_ended(self, *, index: int, attempt: int, fault: Fault | None) -> None:
+        """Log at DEBUG that it was cancelled; how others ended is logged with what comes of it."""
+        if fault is not None and fault.kind is ErrorKind.CANCELLED:
+            self._log(
+                logging.DEBUG,
+                "request %d: attempt %d was cancelled, and may be billed",
+                index,
+                attempt,
+                index=index,
+                attempt=attempt,
+                kind=fault.kind.value,
+            )
 
     def retry(self, *, index: int, attempt: int, fault: Fault, delay_s: float) -> None:
         """Log it at INFO."""
@@ -100,6 +115,46 @@ class LoggingObserver(Observer):
                 status=error.status,
                 **facts,
             )
+
+    def limit_learnt(self, limit: LimitReport) -> None:
+        """Log it at INFO."""
+        self._log(
+            logging.INFO,
+            "limit: %s",
+            limit,
+            endpoint=limit.endpoint,
+            model=limit.model,
+            counted=limit.counted.value,
+            amount=limit.amount,
+            window_s=limit.window_s,
+        )
+
+    def held_back(self, *, endpoint: str, model: str, delay_s: float) -> None:
+        """Log it at INFO."""
+        self._log(
+            logging.INFO,
+            "%s/%s: nothing is sent for %.1f s",
+            endpoint,
+            model,
+            delay_s,
+            endpoint=endpoint,
+            model=model,
+            delay_s=delay_s,
+        )
+
+    def budgets_changed(self, budgets: tuple[BudgetReport, ...]) -> None:
+        """Log the nearest at DEBUG."""
+        budget = budgets[0]
+        self._log(
+            logging.DEBUG,
+            "budget: %s of %s USD are spent, and %s held",
+            budget.spent_usd,
+            budget.limit_usd,
+            budget.held_usd,
+            spent_usd=budget.spent_usd,
+            held_usd=budget.held_usd,
+            limit_usd=budget.limit_usd,
+        )
 
     def _log(self, level: int, message: str, *args: object, **facts: object) -> None:
         if self._logger.isEnabledFor(level):

@@ -11,11 +11,28 @@ there is more to be told.
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Protocol, final
+
+import attrs
 
 from trillium.completions import Outcome
 from trillium.errors import Fault
+from trillium.limits import LimitReport
 from trillium.messages import Request
+
+
+@final
+@attrs.frozen(kw_only=True)
+class BudgetReport:
+    """A budget at one moment, in USD."""
+
+    limit_usd: Decimal
+    """What may be spent."""
+    spent_usd: Decimal
+    """What was spent; abandoned attempts count with their worst case."""
+    held_usd: Decimal
+    """What is held for attempts that are under way."""
 
 
 class Observer(Protocol):
@@ -30,7 +47,11 @@ class Observer(Protocol):
         return
 
     def attempt_ended(self, *, index: int, attempt: int, fault: Fault | None) -> None:
-        """The attempt is over; `fault` is None if it answered."""
+        """The attempt is over; `fault` is None if it answered.
+
+        One that was cancelled, or whose stream was left before its end, has a fault of kind
+        `cancelled`; no outcome follows then.
+        """
         return
 
     def chunk(self, *, index: int, characters: int) -> None:
@@ -42,7 +63,26 @@ class Observer(Protocol):
         return
 
     def outcome(self, outcome: Outcome, *, request: Request | None = None) -> None:
-        """A request is done, for good or ill; `request` is None if it was never sent."""
+        """A request is done, for good or ill; `request` is None if it was never sent.
+
+        What it cost stands in `cost_usd`, and what it may have cost besides in
+        `possibly_billed_usd`.
+        """
+        return
+
+    def limit_learnt(self, limit: LimitReport) -> None:
+        """The end of an attempt has shown a limit that was not known, or another amount of one."""
+        return
+
+    def held_back(self, *, endpoint: str, model: str, delay_s: float) -> None:
+        """Nothing more is sent to a model for `delay_s`: it refused a request, or asked to wait."""
+        return
+
+    def budgets_changed(self, budgets: tuple[BudgetReport, ...]) -> None:
+        """Money was held for an attempt that is sent, or what an attempt cost was settled.
+
+        The batch's own budget comes first, then the client's, if there are both.
+        """
         return
 
 
@@ -83,3 +123,18 @@ class Observers(Observer):
         """Hand it on."""
         for observer in self._observers:
             observer.outcome(outcome, request=request)
+
+    def limit_learnt(self, limit: LimitReport) -> None:
+        """Hand it on."""
+        for observer in self._observers:
+            observer.limit_learnt(limit)
+
+    def held_back(self, *, endpoint: str, model: str, delay_s: float) -> None:
+        """Hand it on."""
+        for observer in self._observers:
+            observer.held_back(endpoint=endpoint, model=model, delay_s=delay_s)
+
+    def budgets_changed(self, budgets: tuple[BudgetReport, ...]) -> None:
+        """Hand it on."""
+        for observer in self._observers:
+            observer.budgets_changed(budgets)

@@ -28,6 +28,8 @@ from opentelemetry.util.types import AttributeValue
 
 from trillium import __version__
 from trillium.completions import Completion, Failure, Outcome
+from trillium.errors import ErrorKind, Fault
+from trillium.limits import LimitReport
 from trillium.messages import (
     ImagePart,
     JSONSchema,
@@ -40,7 +42,7 @@ from trillium.messages import (
     TextPart,
     ToolCall,
 )
-from trillium.observers import Observer
+from trillium.observers import BudgetReport, Observer
 from trillium.providers import PROVIDERS
 
 __all__ = ["OpenTelemetryObserver"]
@@ -107,6 +109,23 @@ class OpenTelemetryObserver(Observer):
         self._cost = meter.create_counter(
             "trillium.client.cost", unit="USD", description="What completions cost, where known."
         )
+        self._limits = meter.create_gauge(
+            "trillium.client.limit",
+            description="What an endpoint permits in `trillium.limit.window_s`, as last learnt.",
+        )
+        self._held = meter.create_counter(
+            "trillium.client.held_back",
+            unit="s",
+            description="For how long a model was sent nothing, since it asked for that.",
+        )
+        self._budget = meter.create_gauge(
+            "trillium.client.budget", unit="USD", description="Where the nearest budget is."
+        )
+        self._cancelled = meter.create_counter(
+            "trillium.client.cancelled",
+            unit="{attempt}",
+            description="Attempts that were cancelled under way, and may be billed.",
+        )
 
     def outcome(self, outcome: Outcome, *, request: Request | None = None) -> None:
         """Record it; what was never sent is no operation, and is not."""
@@ -131,6 +150,36 @@ class OpenTelemetryObserver(Observer):
                 span.set_status(trace.StatusCode.ERROR, outcome.error.message)
         span.end(end_time=ended)
 
+    def attempt_ended(self, *, index: int, attempt: int, fault: Fault | None) -> None:  # noqa: ARG002
+        """Count it if it was cancelled; what became of others is told with the outcome."""
+        if fault is not None and fault.kind is ErrorKind.CANCELLED:
+            self._cancelled.add(1)
+
+    def limit_learnt(self, limit: LimitReport) -> None:
+        """Record what is permitted now."""
+        attributes: dict[str, AttributeValue] = {
+            **_where(limit.endpoint),
+            "trillium.limit.counted": limit.counted.value,
+            "trillium.limit.window_s": limit.window_s,
+        }
+        if limit.model is not None:
+            attributes["gen_ai.request.model"] = limit.model
+        self._limits.set(limit.amount, attributes)
+
+    def held_back(self, *, endpoint: str, model: str, delay_s: float) -> None:
+        """Add up how long."""
+        self._held.add(delay_s, {**_where(endpoint), "gen_ai.request.model": model})
+
+    def budgets_changed(self, budgets: tuple[BudgetReport, ...]) -> None:
+        """Record where the nearest is."""
+        budget = budgets[0]
+        for state, usd in (
+            ("limit", budget.limit_usd),
+            ("spent", budget.spent_usd),
+            ("held", budget.held_usd),
+        ):
+            self._budget.set(float(usd), {"trillium.budget.state": state})
+
     def _measure(self, outcome: Outcome, common: Mapping[str, AttributeValue]) -> None:
         self._duration.record(outcome.latency_s or 0.0, common)
         if outcome.attempts > 1:
@@ -150,22 +199,29 @@ class OpenTelemetryObserver(Observer):
 
 
 def _common(outcome: Outcome) -> dict[str, AttributeValue]:
-    """Return what spans and metrics have in common."""
-    name = outcome.endpoint
-    known = PROVIDERS.get(name)
-    address = urlsplit(known.base_url if known is not None else f"//{name}")
-    attributes: dict[str, AttributeValue] = {
+    """Return what spans and metrics of requests have in common."""
+    attributes = {
         "gen_ai.operation.name": OPERATION,
-        "gen_ai.provider.name": PROVIDER_NAMES.get(name, name),
+        **_where(outcome.endpoint),
         "gen_ai.request.model": outcome.model,
     }
-    if address.hostname:
-        attributes["server.address"] = address.hostname
-        attributes["server.port"] = address.port or (80 if address.scheme == "http" else 443)
     if isinstance(outcome, Failure):
         attributes["error.type"] = outcome.error.code or outcome.error.kind.value
     elif outcome.answered_model is not None:
         attributes["gen_ai.response.model"] = outcome.answered_model
+    return attributes
+
+
+def _where(endpoint: str) -> dict[str, AttributeValue]:
+    """Return what says which endpoint it is."""
+    known = PROVIDERS.get(endpoint)
+    address = urlsplit(known.base_url if known is not None else f"//{endpoint}")
+    attributes: dict[str, AttributeValue] = {
+        "gen_ai.provider.name": PROVIDER_NAMES.get(endpoint, endpoint),
+    }
+    if address.hostname:
+        attributes["server.address"] = address.hostname
+        attributes["server.port"] = address.port or (80 if address.scheme == "http" else 443)
     return attributes
 
 

@@ -166,3 +166,14 @@ def test_looks_keep_little_and_rates_are_never_negative(gaps: list[float], done:
         assert look.left_s is None or look.left_s >= 0
         recent = [at for at, _, _ in progress._samples if at > now - RATE_WINDOW_S]
         assert len(progress._samples) <= len(recent) + 1
+
+
+def test_a_wait_that_is_asked_for_is_counted_down_and_never_shortened_by_another() -> None:
+    progress = Progress(started_at=0.0)
+    assert progress.look(1.0).held_s == 0.0
+    progress.held_back(endpoint="e", model="m", delay_s=10.0)
+    progress.held_back(endpoint="e", model="n", delay_s=2.0)
+    assert progress.look(2.0).held_s == 10.0
+    progress.held_back(endpoint="e", model="n", delay_s=1.0)
+    assert progress.look(7.0).held_s == 5.0
+    assert progress.look(20.0).held_s == 0.0

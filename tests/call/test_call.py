@@ -244,7 +244,7 @@ def test_no_connection_is_retried_and_then_told() -> None:
     trio.run(main)
 
 
-class Recorder:
+class Recorder(trillium.Observer):
     """An observer that keeps what it is told."""
 
     def __init__(self) -> None:

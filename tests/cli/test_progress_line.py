@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import attrs
@@ -17,6 +18,7 @@ from trillium.cli.run import Ran
 from trillium.cli.summary import duration, exit_code, summary
 from trillium.cli.terminal import plain, printable
 from trillium.errors import ErrorKind, InvalidInputError, OutputError
+from trillium.observers import BudgetReport
 
 LOOK = ProgressLook(
     completed=1_112,
@@ -44,6 +46,15 @@ def test_of_a_stream_it_says_what_is_known() -> None:
     assert plain(progress_line(stream)) == (
         "1,112 done, 2 failed, 20 in flight, 3 retrying, 63 requests/s, 2,157 tokens/s"
     )
+
+
+def test_money_and_waits_are_in_it_where_there_are_any() -> None:
+    cost = attrs.evolve(LOOK, cost_usd=Decimal("0.1234"))
+    assert ", 2,157 tokens/s, $0.123, ETA" in plain(progress_line(cost))
+    budget = BudgetReport(limit_usd=Decimal(5), spent_usd=Decimal("1.25"), held_usd=Decimal("0.5"))
+    bounded = attrs.evolve(cost, budget=budget, held_s=12.3)
+    said = ", 2,157 tokens/s, $1.25 of $5.00, held back 0:12, ETA"
+    assert said in plain(progress_line(bounded))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 import trillium
 from trillium.logs import LoggingObserver
@@ -92,3 +93,37 @@ def test_several_observers_are_told_the_same(caplog) -> None:
 def test_observers_hand_on_all_that_there_is_to_tell() -> None:
     told = {name for name in vars(trillium.Observer) if not name.startswith("_")}
     assert told == {name for name in vars(trillium.Observers) if not name.startswith("_")}
+
+
+def test_limits_waits_money_and_cancelled_attempts_are_logged(caplog) -> None:
+    async def main() -> None:
+        async with trillium.open_client(
+            "sim/demo", observer=LoggingObserver(), budget=trillium.usd(1)
+        ) as client:
+            with trio.move_on_after(0.05):
+                await client.complete(trillium.Request("Why?", max_tokens=50))
+
+    with caplog.at_level(logging.DEBUG, logger="trillium"):
+        trio.run(main, clock=MockClock(autojump_threshold=0))
+        observer = LoggingObserver()
+        limit = trillium.LimitReport(
+            endpoint="e",
+            model="m",
+            counted=trillium.Counted.REQUESTS,
+            amount=600,
+            window_s=60,
+            told=False,
+            at_once=10,
+            available=10,
+        )
+        observer.limit_learnt(limit)
+        observer.held_back(endpoint="e", model="m", delay_s=7)
+    (cancelled,) = [r for r in caplog.records if getattr(r, "trillium_kind", "") == "cancelled"]
+    assert cancelled.levelname == "DEBUG"
+    budgets = [record for record in caplog.records if hasattr(record, "trillium_held_usd")]
+    assert [bool(record.trillium_held_usd) for record in budgets] == [True, False]
+    assert budgets[1].trillium_spent_usd > 0
+    learnt, held = caplog.records[-2:]
+    assert (learnt.levelname, learnt.trillium_amount) == ("INFO", 600)
+    assert learnt.getMessage() == f"limit: {limit}"
+    assert held.getMessage() == "e/m: nothing is sent for 7.0 s"

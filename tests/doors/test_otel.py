@@ -19,7 +19,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 import trillium
 from trillium import aio
 from trillium.otel import OpenTelemetryObserver
-from trillium.simulator import FaultKind, Scripted, ScriptedToolCall, open_simulator
+from trillium.simulator import (
+    FaultKind,
+    Scripted,
+    ScriptedToolCall,
+    SimulatedProvider,
+    open_simulator,
+)
 
 
 @attrs.define
@@ -204,3 +210,41 @@ def test_spans_find_their_way_through_a_door(collected, where, run) -> None:
     run(main())
     inner, outer = collected.spans()
     assert inner.parent.span_id == outer.context.span_id
+
+
+def test_limits_waits_budgets_and_cancelled_attempts_are_metrics(collected: Collected) -> None:
+    async def use(client: trillium.Client, provider: SimulatedProvider) -> None:
+        told = {"x-ratelimit-limit-requests": "600", "x-ratelimit-remaining-requests": "599"}
+        refused = Scripted(status=429, headers={"retry-after": "0.01", **told})
+        with trio.CancelScope() as scope:
+
+            def cancel(_: object) -> FaultKind:
+                scope.cancel()
+                return FaultKind.STALL
+
+            provider.script(cancel, prompt="sea")
+            await client.complete("And the sea?")
+        provider.script([refused, "Because of the air."], prompt="sky")
+        await client.complete("Why is the sky blue?")
+
+    run_simulated(use, collected.observer())
+    metrics = collected.metrics()
+    limits = {p.attributes["trillium.limit.window_s"]: p for p in metrics["trillium.client.limit"]}
+    limit = limits[60.0]  # the other is a pace: the refusal was none that the limit explains
+    assert limit.value == 600
+    assert limit.attributes["trillium.limit.counted"] == "requests"
+    assert limit.attributes["server.address"] == "127.0.0.1"
+    (held,) = metrics["trillium.client.held_back"]
+    assert 0 < held.value < 0.3
+    (cancelled,) = metrics["trillium.client.cancelled"]
+    assert cancelled.value == 1
+
+
+def test_where_the_nearest_budget_is_is_a_metric(collected: Collected) -> None:
+    budget = trillium.BudgetReport(
+        limit_usd=trillium.usd(5), spent_usd=trillium.usd(1), held_usd=trillium.usd("0.5")
+    )
+    collected.observer().budgets_changed((budget,))
+    points = collected.metrics()["trillium.client.budget"]
+    states = {point.attributes["trillium.budget.state"]: point.value for point in points}
+    assert states == {"limit": 5.0, "spent": 1.0, "held": 0.5}

@@ -8,13 +8,16 @@ back for a minute is not slow for ever after.
 from __future__ import annotations
 
 from collections import deque
+from decimal import Decimal
 from typing import Final, final
 
 import attrs
 
+from trillium._money.amounts import EXACT, ZERO
 from trillium.completions import Completion, Outcome
 from trillium.errors import ErrorKind, Fault
 from trillium.messages import Request
+from trillium.observers import BudgetReport, Observer
 
 RATE_WINDOW_S: Final = 10.0
 """How far back rates look: long enough for slow models, short enough to see a change."""
@@ -41,11 +44,17 @@ class ProgressLook:
     elapsed_s: float
     left_s: float | None
     """About how many seconds are left; None where that cannot be told."""
+    cost_usd: Decimal = ZERO
+    """What completions cost so far, where that is known."""
+    budget: BudgetReport | None = None
+    """The batch's budget, or its client's; None where there is none, or nothing was sent."""
+    held_s: float = 0.0
+    """For how many seconds nothing more is sent to some model, which refused or is overloaded."""
 
 
 @final
 @attrs.define(eq=False, repr=False, kw_only=True)
-class Progress:
+class Progress(Observer):
     """The counting `Observer` of one batch: each callback costs well under a microsecond."""
 
     total: int | None = None
@@ -70,6 +79,14 @@ class Progress:
     """How many requests failed of which kind."""
     examples: dict[ErrorKind, str] = attrs.field(factory=dict, init=False)
     """The message of the first failure of each kind."""
+    cost_usd: Decimal = attrs.field(default=ZERO, init=False)
+    """What completions cost whose cost is known."""
+    budget: BudgetReport | None = attrs.field(default=None, init=False)
+    """Where the batch's budget, else its client's, was last."""
+
+    _told_to_wait_s: float = attrs.field(default=0.0, init=False, repr=False)
+    """For how long a model is held back, as told since the last look."""
+    _held_until: float = attrs.field(default=0.0, init=False, repr=False)
 
     _backing_off: set[int] = attrs.field(factory=set, init=False, repr=False)
     _samples: deque[tuple[float, int, int]] = attrs.field(factory=deque, init=False, repr=False)
@@ -87,9 +104,6 @@ class Progress:
 
     # What it is told. The arguments' names are the protocol's.
 
-    def admitted(self, *, index: int, model: str, endpoint: str) -> None:
-        """Do nothing: a request counts from its first attempt on."""
-
     def attempt_started(self, *, index: int, attempt: int) -> None:
         """Count an attempt that is under way."""
         self.in_flight += 1
@@ -100,9 +114,6 @@ class Progress:
         """Count it out again."""
         self.in_flight -= 1
 
-    def chunk(self, *, index: int, characters: int) -> None:
-        """Do nothing: tokens are counted when the provider has counted them."""
-
     def retry(self, *, index: int, attempt: int, fault: Fault, delay_s: float) -> None:  # noqa: ARG002
         """Count a request that waits to be sent again."""
         self._backing_off.add(index)
@@ -112,6 +123,8 @@ class Progress:
         if isinstance(outcome, Completion):
             self.completed += 1
             self.latency_s += outcome.latency_s
+            if outcome.cost_usd is not None:
+                self.cost_usd = EXACT.add(self.cost_usd, outcome.cost_usd)
             usage = outcome.usage
             if usage is not None:
                 self.input_tokens += usage.input_tokens
@@ -129,6 +142,14 @@ class Progress:
         if self._backing_off:
             self._backing_off.discard(outcome.index)
 
+    def held_back(self, *, endpoint: str, model: str, delay_s: float) -> None:  # noqa: ARG002
+        """Note it; when it was is known at the next look, which is soon enough."""
+        self._told_to_wait_s = max(self._told_to_wait_s, delay_s)
+
+    def budgets_changed(self, budgets: tuple[BudgetReport, ...]) -> None:
+        """Keep the nearest."""
+        self.budget = budgets[0]
+
     # What it tells.
 
     def look(self, now: float) -> ProgressLook:
@@ -139,6 +160,9 @@ class Progress:
         """
         since, done, tokens = self._sample(now)
         seconds = now - since
+        if self._told_to_wait_s:
+            self._held_until = max(self._held_until, now + self._told_to_wait_s)
+            self._told_to_wait_s = 0.0
         requests_per_s = (self.done - done) / seconds if seconds > 0 else 0.0
         tokens_per_s = (self._tokens - tokens) / seconds if seconds > 0 else 0.0
         retrying = len(self._backing_off)
@@ -161,6 +185,9 @@ class Progress:
             tokens_per_s=tokens_per_s,
             elapsed_s=now - self.started_at,
             left_s=left_s,
+            cost_usd=self.cost_usd,
+            budget=self.budget,
+            held_s=max(0.0, self._held_until - now),
         )
 
     @property

@@ -17,6 +17,7 @@ from trillium._call.account import Account, open_account
 from trillium._call.attempt import Attempt
 from trillium._call.charges import settle, why_too_late
 from trillium._call.deadline_watch import HasDeadline
+from trillium._call.news import LEFT, settle_and_tell, tell_budgets
 from trillium._call.route import Route
 from trillium._money.amounts import EXACT, ZERO
 from trillium._money.budget import Purse
@@ -32,6 +33,7 @@ from trillium._policy.retry import (
     GiveUp,
     Retry,
     Send,
+    State,
     Stopped,
     WaitUntil,
 )
@@ -170,6 +172,8 @@ class Call:
         """Pass the turn on, and give back what is still held of a budget."""
         if self.account is not None:
             self.account.close()
+        if self.observer is not None:
+            self._tell_left(self.observer)
         self.route.gate.release(self.ticket)
 
     async def aclose(self) -> None:  # noqa: ASYNC910  # closing waits for nobody
@@ -247,6 +251,8 @@ class Call:
                     endpoint=self.route.station.endpoint.name,
                 )
             self.observer.attempt_started(index=self.index, attempt=self._retry.attempts)
+            if self.account is not None:
+                tell_budgets(self.observer, self.account.purse)
         return self._attempt
 
     def _attempt_ended(self, found: Answer | Fault, *, delivered: bool = False) -> Decision:
@@ -255,11 +261,18 @@ class Call:
         assert attempt is not None
         self._deadlines.attempt_ended()
         number = self._retry.attempts
-        if self.ticket.meter is not None:
-            settle(self.ticket, attempt, found, sent_at=self._attempt_at)
+        observer, ticket = self.observer, self.ticket
+        if ticket.meter is not None:
+            if observer is None:
+                settle(ticket, attempt, found, sent_at=self._attempt_at)
+            else:
+                sent_at = self._attempt_at
+                settle_and_tell(observer, self.route, ticket, attempt, found, sent_at=sent_at)
         if self.account is not None:
             cost = self.route.cost(found) if isinstance(found, Answer) else None
             self.account.settle(found, cost=cost, abandoned=attempt.abandoned)
+            if observer is not None:
+                tell_budgets(observer, self.account.purse)
         if isinstance(found, Answer):
             if self.observer is not None:
                 self.observer.attempt_ended(index=self.index, attempt=number, fault=None)
@@ -430,6 +443,13 @@ class Call:
                 str(error), kind=ErrorKind.INVALID_REQUEST, request_id=self.request.id
             ),
         )
+
+    def _tell_left(self, observer: Observer) -> None:
+        """Tell of an attempt that is still under way as the call is let go."""
+        if self._attempt is not None and self._retry.state is State.IN_FLIGHT:
+            observer.attempt_ended(index=self.index, attempt=self._retry.attempts, fault=LEFT)
+            if self.account is not None:
+                tell_budgets(observer, self.account.purse)
 
     def _tell_chunk(self, chunk: Chunk) -> None:
         if self.observer is not None:

@@ -102,10 +102,10 @@ class Quota:
 
     def reports(self, endpoint: str, now: float) -> list[LimitReport]:
         """Return what is known of all limits now."""
-        found = [_report(bucket, endpoint, None, now) for bucket in self._shared]
+        found = [report_of(bucket, endpoint, None, now) for bucket in self._shared]
         for model, meter in self._meters.items():
             buckets = [b for b in meter.buckets if b not in self._shared]
-            found += [_report(bucket, endpoint, model, now) for bucket in buckets]
+            found += [report_of(bucket, endpoint, model, now) for bucket in buckets]
         return found
 
 
@@ -130,7 +130,8 @@ def _retell(buckets: list[Bucket], limits: Limits, now: float) -> None:
     buckets[:] = [*kept, *(bucket for bucket in left if not bucket.told)]
 
 
-def _report(bucket: Bucket, endpoint: str, model: str | None, now: float) -> LimitReport:
+def report_of(bucket: Bucket, endpoint: str, model: str | None, now: float) -> LimitReport:
+    """Return what is known of one limit; `model` is None where it is the endpoint's."""
     return LimitReport(
         endpoint=endpoint,
         model=model,

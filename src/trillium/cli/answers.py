@@ -23,6 +23,7 @@ from trillium._batch.progress import Progress
 from trillium.completions import Outcome
 from trillium.errors import ErrorKind
 from trillium.messages import Request
+from trillium.observers import Observer
 
 GATHER_S: Final = 0.02
 """One write of 200 lines costs little more than one of 1, and the thread's start 100 µs."""
@@ -148,7 +149,7 @@ class Answers:
 
 
 @final
-class Watch:
+class Watch(Observer):
     """The observer of a run: counts for the progress line, and keeps what was made."""
 
     def __init__(
@@ -162,11 +163,11 @@ class Watch:
         self._progress = progress
         self._is_draining = is_draining
         # Bound here: a call that is handed on would cost twice on the hot path.
-        self.admitted: Callable[..., None] = progress.admitted
         self.attempt_started: Callable[..., None] = progress.attempt_started
         self.attempt_ended: Callable[..., None] = progress.attempt_ended
-        self.chunk: Callable[..., None] = progress.chunk
         self.retry: Callable[..., None] = progress.retry
+        self.held_back: Callable[..., None] = progress.held_back
+        self.budgets_changed: Callable[..., None] = progress.budgets_changed
 
     def outcome(self, outcome: Outcome, *, request: Request | None = None) -> None:  # noqa: ARG002
         """Count it, and keep it until it is taken."""

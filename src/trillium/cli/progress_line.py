@@ -13,6 +13,7 @@ from typing import Final
 import trio
 
 from trillium._batch.progress import Progress, ProgressLook
+from trillium._money.amounts import shown
 from trillium.cli.terminal import Line, is_terminal, plain, write_error
 
 REDRAW_S: Final = 0.1
@@ -103,7 +104,8 @@ def progress_line(look: ProgressLook, *, width: int | None = None) -> Line:
     if width is not None and _length(pieces) > width:
         pieces = _pieces(look, requests="req", tokens="tok")
         zeros = [name for name in ("retrying", "failed") if not getattr(look, name)]
-        for name in ("in_flight", *zeros[:1], "waiting", *zeros[1:], "requests", "tokens"):
+        few = ("in_flight", *zeros[:1], "waiting", *zeros[1:], "requests", "tokens", "cost")
+        for name in few:
             if _length(pieces) <= width:
                 break
             pieces.pop(name, None)
@@ -123,9 +125,17 @@ def _pieces(look: ProgressLook, *, requests: str, tokens: str) -> dict[str, tupl
         "retrying": (f"{look.retrying:,} retrying", "yellow" if look.retrying else ""),
         "requests": (f"{rate(look.requests_per_s)} {requests}/s", ""),
         "tokens": (f"{rate(look.tokens_per_s)} {tokens}/s", ""),
+        "cost": (_money(look), ""),
+        "held": (f"held back {clock(look.held_s)}" if look.held_s >= 1 else "", "yellow"),
         "left": (f"ETA {clock(look.left_s)}" if look.left_s else "", ""),
     }
     return {name: piece for name, piece in pieces.items() if piece[0]}
+
+
+def _money(look: ProgressLook) -> str:
+    if look.budget is not None:
+        return f"{shown(look.budget.spent_usd)} of {shown(look.budget.limit_usd)}"
+    return shown(look.cost_usd) if look.cost_usd else ""
 
 
 def _length(pieces: dict[str, tuple[str, str]]) -> int:

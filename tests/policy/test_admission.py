@@ -181,6 +181,25 @@ class AdmissionMachine(RuleBasedStateMachine):
             naive.waiting.remove(heir)
             naive.held.append(heir)
 
+    @rule(ticket=drawn, heir=drawn, successor=st.one_of(st.none(), drawn))
+    def hand_on(self, ticket: Ticket, heir: Ticket, successor: Ticket | None) -> None:
+        naive = self.naive
+        if successor is not None and (
+            naive.state(successor) is not IDLE or successor.queue != heir.queue
+        ):
+            successor = None
+        alike = naive.waiting == [heir] and heir.permits == ticket.permits
+        within = all(permit.available_tokens >= 0 for permit in ticket.permits)
+        may = naive.state(ticket) is HELD and alike and within
+        if not self.machine.hand_on(ticket, heir, successor):
+            return  # it may always leave it to the other moves, and nothing has changed
+        assert may
+        naive.held.remove(ticket)
+        naive.waiting.remove(heir)
+        naive.held.append(heir)
+        if successor is not None:
+            naive.waiting.append(successor)
+
     @rule(number=st.integers(0, 2), bound=st.integers(0, 4))
     def set_bound(self, number: int, bound: int) -> None:
         self.permits[number].total_tokens = bound
@@ -557,6 +576,37 @@ def test_permits_are_passed_on_where_nothing_is_limited_and_not_where_something_
     assert machine.waiting_in("other") == 0
 
 
+def test_a_turn_is_handed_on_and_the_one_behind_comes_to_the_head() -> None:
+    machine, permit = Admission(), Bound(1)
+    meter = Quota().meter("m")
+    first, second, third = (metered(machine, meter, permit) for _ in range(3))
+    assert machine.request(first) is True
+    assert machine.request(second) is False
+    assert machine.hand_on(first, second, third)
+    assert [t.state for t in (first, second, third)] == [IDLE, HELD, WAITING]
+    assert (meter.in_flight, meter.accepted) == (1, 2)
+    assert machine.hand_on(second, third, None)
+    assert machine.waiting == 0
+    assert third.state is HELD
+    machine.release(third)
+    assert permit.available_tokens == 1
+
+
+def test_a_turn_is_not_handed_on_where_that_needs_a_closer_look() -> None:
+    machine, permit = Admission(), Bound(1)
+    meter = Quota().meter("m")
+    first, second, third = (metered(machine, meter, permit) for _ in range(3))
+    assert machine.request(first) is True
+    assert not machine.hand_on(first, second, third), "the heir does not wait"
+    machine.request(second)
+    permit.total_tokens = 0
+    assert not machine.hand_on(first, second, third), "the bound was lowered"
+    permit.total_tokens = 1
+    meter.hold(5.0)
+    assert not machine.hand_on(first, second, third), "all are held back"
+    assert [t.state for t in (first, second, third)] == [HELD, WAITING, IDLE]
+
+
 def test_what_was_not_sent_gives_its_charge_back() -> None:
     machine, meter = Admission(), sixty_a_minute()
     first, second = metered(machine, meter), metered(machine, meter)
@@ -617,3 +667,7 @@ def test_permits_are_passed_on_where_there_is_no_quota_at_all() -> None:
     assert machine.pass_on(first) is second
     assert (first.state, second.state) == (IDLE, HELD)
     assert permit.available_tokens == 0
+    (third,) = tickets_of(machine, 1, permit)
+    assert machine.request(third) is False
+    assert machine.hand_on(second, third, None)
+    assert (second.state, third.state) == (IDLE, HELD)

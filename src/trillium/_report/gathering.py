@@ -41,6 +41,7 @@ class _ModelSums:
     output_tokens: int = 0
     cost_usd: Decimal = ZERO
     possibly_billed_usd: Decimal = ZERO
+    priced: int = 0
     unknown_cost: int = 0
 
     def count(self, line: ReportLine) -> None:
@@ -50,6 +51,7 @@ class _ModelSums:
             self.completed += 1
             if line.cost_usd is not None:
                 self.cost_usd = EXACT.add(self.cost_usd, line.cost_usd)
+                self.priced += line.reused is None
             else:
                 unknown = line.reused is None
             if line.usage is not None:
@@ -82,6 +84,7 @@ class _ModelSums:
             output_tokens=self.output_tokens,
             cost_usd=self.cost_usd,
             possibly_billed_usd=self.possibly_billed_usd,
+            priced=self.priced,
             unknown_cost=self.unknown_cost,
         )
 

@@ -72,8 +72,10 @@ class ModelReport:
     """Of all answers whose cost is known, exactly."""
     possibly_billed_usd: Decimal
     """Beside it, what attempts without an answer may have been billed, at most."""
+    priced: int
+    """How many answers that is; those that were reused are not among them."""
     unknown_cost: int
-    """How many outcomes have a cost that is not known."""
+    """How many outcomes have a cost that is not known, wholly or in part."""
 
     @property
     def name(self) -> str:
@@ -83,10 +85,9 @@ class ModelReport:
     @property
     def cost_per_1000_usd(self) -> Decimal | None:
         """What a thousand answers cost, at the mean of those whose cost is known."""
-        known = self.completed - self.unknown_cost
-        if known <= 0 or not self.cost_usd:
+        if not self.priced:
             return None
-        return _MEANS.divide(EXACT.multiply(self.cost_usd, _THOUSAND), Decimal(known))
+        return _MEANS.divide(EXACT.multiply(self.cost_usd, _THOUSAND), Decimal(self.priced))
 
 
 @final

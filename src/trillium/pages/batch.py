@@ -159,7 +159,8 @@ def _cost_card(report: BatchReport) -> Card:
     if report.possibly_billed_usd:
         said.append(f"at most {usd(report.possibly_billed_usd)} more for lost attempts")
     if report.unknown_cost:
-        said.append(f"without {count(report.unknown_cost)} of unknown cost")
+        outcomes = "outcome" if report.unknown_cost == 1 else "outcomes"
+        said.append(f"without {count(report.unknown_cost)} {outcomes} of unknown cost")
     return Card(title="Cost", value=usd(report.cost_usd), more="; ".join(said) or "all answers")
 
 

@@ -117,7 +117,7 @@ def _spend(timeline: Timeline, report: BatchReport) -> Html:
     ]
     note = "Cost of the answers up to then."
     if report.unknown_cost:
-        note += f" {count(report.unknown_cost)} of unknown cost are not in it."
+        note += f" Of {count(report.unknown_cost)} outcomes it is not known."
     says = [
         f"{usd(amount)} spent\n{usd(bin_.cost_usd)} in this stretch"
         for bin_, amount in zip(timeline.bins, sums, strict=True)

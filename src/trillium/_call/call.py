@@ -93,6 +93,8 @@ class Call:
     _retry: Retry = attrs.field(init=False)
     _attempt: Attempt | None = attrs.field(default=None, init=False)
     _attempt_at: float = attrs.field(default=0.0, init=False)
+    _ended_at: float = attrs.field(default=0.0, init=False)
+    """When the last attempt was over."""
 
     async def run(self, scope: HasDeadline) -> Outcome:
         """Answer the request, whose turn has come: the ticket is held.
@@ -262,12 +264,15 @@ class Call:
         self._deadlines.attempt_ended()
         number = self._retry.attempts
         observer, ticket = self.observer, self.ticket
+        sent_at, now = self._attempt_at, trio.current_time()
+        self._ended_at = now
         if ticket.meter is not None:
             if observer is None:
-                settle(ticket, attempt, found, sent_at=self._attempt_at)
+                settle(ticket, attempt, found, sent_at=sent_at, now=now)
             else:
-                sent_at = self._attempt_at
-                settle_and_tell(observer, self.route, ticket, attempt, found, sent_at=sent_at)
+                settle_and_tell(
+                    observer, self.route, ticket, attempt, found, sent_at=sent_at, now=now
+                )
         if self.account is not None:
             cost = self.route.cost(found) if isinstance(found, Answer) else None
             self.account.settle(found, cost=cost, abandoned=attempt.abandoned)
@@ -278,7 +283,6 @@ class Call:
                 self.observer.attempt_ended(index=self.index, attempt=number, fault=None)
             once = attempt.sends == 1
             return self._retry.advance(ANSWERED if once else Answered(sends=attempt.sends), 0.0)
-        now = trio.current_time()
         limit = trio.current_effective_deadline()
         if self.seat is not None and found.kind in THROTTLED_KINDS:
             # A batch waits as long as the provider wants: the request's clock stands still.
@@ -382,7 +386,7 @@ class Call:
             usage=answer.usage,
             cost_usd=self.route.cost(answer),
             possibly_billed_usd=self._possibly_billed() if retry.abandoned else ZERO,
-            latency_s=trio.current_time() - retry.started_at,
+            latency_s=self._ended_at - retry.started_at,
             first_token_s=None if first_token_at is None else first_token_at - self._attempt_at,
             attempts=retry.attempts,
             abandoned=retry.abandoned,

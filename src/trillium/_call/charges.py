@@ -20,7 +20,9 @@ from trillium.errors import ErrorKind, Fault
 from trillium.limits import LimitSighting
 
 
-def settle(ticket: Ticket, attempt: Attempt, found: Answer | Fault, *, sent_at: float) -> None:
+def settle(
+    ticket: Ticket, attempt: Attempt, found: Answer | Fault, *, sent_at: float, now: float
+) -> None:
     """Tell the meter how an attempt ended.
 
     Args:
@@ -28,10 +30,10 @@ def settle(ticket: Ticket, attempt: Attempt, found: Answer | Fault, *, sent_at: 
         attempt: What was sent.
         found: What came of it.
         sent_at: When it was sent.
+        now: When it ended.
     """
     meter = ticket.meter
     assert meter is not None
-    now = trio.current_time()
     meter.look(now, sent_at)
     charge = ticket.charge
     if isinstance(found, Answer):

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import trio
-
 from trillium._call.attempt import Attempt
 from trillium._call.charges import settle
 from trillium._call.route import Route
@@ -35,14 +33,14 @@ def settle_and_tell(
     found: Answer | Fault,
     *,
     sent_at: float,
+    now: float,
 ) -> None:
     """Settle an attempt as `settle` does, and tell what it has shown of the limits."""
     meter = ticket.meter
     assert meter is not None
     amounts = {bucket: bucket.amount for bucket in meter.buckets}
     held_until = meter.held_until
-    settle(ticket, attempt, found, sent_at=sent_at)
-    now = trio.current_time()
+    settle(ticket, attempt, found, sent_at=sent_at, now=now)
     endpoint = route.station.endpoint.name
     for bucket in meter.buckets:
         if amounts.get(bucket) != bucket.amount:

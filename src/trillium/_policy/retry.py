@@ -192,6 +192,9 @@ class Retry:
         Raises:
             LocalProtocolError: The event is not legal in this state; nothing has changed.
         """
+        if event is ANSWERED and self.state is _IN_FLIGHT:  # as nearly all end
+            self.state = _DONE
+            return FINISH
         if type(event) not in TRANSITIONS[self.state]:
             msg = f"{type(event).__name__} is no event of a call that is {self.state}"
             raise LocalProtocolError(msg)
@@ -205,8 +208,7 @@ class Retry:
                 self.state = _IN_FLIGHT
                 return SEND
             case Answered():
-                if event is not ANSWERED:
-                    self._count(event)
+                self._count(event)
                 self.state = _DONE
                 return FINISH
             case Failed():

@@ -6,7 +6,7 @@ beside which nothing of it could be seen in a plot. So pauses are left out of th
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import Final, final
 
 import attrs
@@ -54,7 +54,7 @@ class Activity:
         if ends and starts[-1] <= start and end <= ends[-1]:
             return  # within the last one, as nearly all are
         # The first span that ends near enough before, and the first that begins too late.
-        first = bisect_right(ends, start - tolerance)
+        first = bisect_left(ends, start - tolerance)
         last = bisect_right(starts, end + tolerance)
         if first < last:
             start = min(start, starts[first])
@@ -71,7 +71,7 @@ class Activity:
             spans = list(zip(self._starts, self._ends, strict=True))
             self._starts, self._ends = [], []
             for start, end in spans:
-                if self._ends and start - self._ends[-1] < self._tolerance_s:
+                if self._ends and start - self._ends[-1] <= self._tolerance_s:
                     self._ends[-1] = end
                 else:
                     self._starts.append(start)

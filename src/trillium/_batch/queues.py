@@ -11,6 +11,7 @@ import attrs
 import trio
 
 from trillium._call.account import Account
+from trillium._call.call import Call
 from trillium._call.route import Route
 from trillium._money.budget import HELD, REFUSED, Purse
 from trillium._policy.admission import Permit, Ticket
@@ -19,24 +20,11 @@ from trillium.messages import Request
 
 @final
 @attrs.define(eq=False, repr=False)
-class Entry:
-    """A request on its way through a batch."""
-
-    index: int
-    request: Request
-    route: Route
-    ticket: Ticket
-    account: Account | None = None
-    """Its money, where there is a budget: had before the ticket is asked for."""
-
-
-@final
-@attrs.define(eq=False, repr=False)
 class RouteQueue:
     """First in, first sent. Only its head asks for admission, so a long queue costs nothing."""
 
     route: Route
-    start: Callable[[Entry], None]
+    start: Callable[[Call], None]
     """Told of each request that has been admitted: it holds its ticket."""
     start_timer: Callable[[RouteQueue], None]
     """Told once, if ever the head has to wait for quota: runs `keep_time` for as long as needed."""
@@ -44,7 +32,7 @@ class RouteQueue:
     """Told if the budget will never have the money for the head."""
     permits: tuple[Permit, ...] = ()
     """What each of its requests takes to be sent."""
-    entries: deque[Entry] = attrs.field(factory=deque, init=False)
+    calls: deque[Call] = attrs.field(factory=deque, init=False)
     _due_at: float = attrs.field(default=math.inf, init=False)
     _timer: trio.CancelScope | None = attrs.field(default=None, init=False)
     _is_timed: bool = attrs.field(default=False, init=False)
@@ -67,43 +55,46 @@ class RouteQueue:
             due=self._on_due,
         )
 
-    def append(self, entry: Entry) -> None:
-        """Put a request at the end; it may be admitted at once."""
-        self.entries.append(entry)
-        if len(self.entries) == 1:
+    def append(self, call: Call) -> None:
+        """Put a request at the end; it may be admitted at once.
+
+        Where there is a budget its account is open: the money is had before the ticket.
+        """
+        self.calls.append(call)
+        if len(self.calls) == 1:
             self._ask()
 
-    def take_over(self, ended: Ticket) -> Entry | None:
+    def take_over(self, ended: Ticket) -> Call | None:
         """Return the request that goes on in an ended one's turn, with all that it held.
 
         Returns:
             None where that needs a closer look: the ticket is to be released then.
         """
-        entries = self.entries
-        if not entries:
+        calls = self.calls
+        if not calls:
             return None
-        head = entries[0]
+        head = calls[0]
         if head.account is not None:
             return None
-        successor = entries[1].ticket if len(entries) > 1 else None
+        successor = calls[1].ticket if len(calls) > 1 else None
         if not self.route.gate.hand_on(ended, head.ticket, successor):
             return None
-        return entries.popleft()
+        return calls.popleft()
 
-    def empty(self) -> list[Entry]:
+    def empty(self) -> list[Call]:
         """Take all requests out, for good, and return them.
 
         Whoever calls this wakes the purse, once all queues are empty that are to be.
         """
-        entries = list(self.entries)
-        self.entries.clear()
-        if entries:
-            head = entries[0]
+        calls = list(self.calls)
+        self.calls.clear()
+        if calls:
+            head = calls[0]
             if head.account is None or head.account.claim.state is HELD:
                 self.route.gate.queues.withdraw(head.ticket)
             if head.account is not None:
                 head.account.let_go()
-        return entries
+        return calls
 
     async def keep_time(self) -> None:
         """Wake admission whenever the head's quota is there. Runs until it is cancelled."""
@@ -125,13 +116,13 @@ class RouteQueue:
     def _ask(self) -> None:
         """Ask for the head, and for the next as long as they are let go at once."""
         gate = self.route.gate
-        while self.entries:
-            head = self.entries[0]
+        while self.calls:
+            head = self.calls[0]
             if head.account is not None and not self._is_funded(head.account):
                 return
             if not gate.request(head.ticket):
                 return
-            self.start(self.entries.popleft())
+            self.start(self.calls.popleft())
 
     def _is_funded(self, account: Account) -> bool:
         claim = account.claim
@@ -144,7 +135,7 @@ class RouteQueue:
         return state is HELD
 
     def _funded(self) -> None:
-        account = self.entries[0].account
+        account = self.calls[0].account
         assert account is not None
         if account.claim.state is HELD:
             self._ask()
@@ -152,5 +143,5 @@ class RouteQueue:
             self.out_of_money(account.purse)
 
     def _granted(self) -> None:
-        self.start(self.entries.popleft())
+        self.start(self.calls.popleft())
         self._ask()

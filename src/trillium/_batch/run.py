@@ -35,7 +35,7 @@ from trillium._batch.feeder import MIN_READ_AT_ONCE, Feeder, Window
 from trillium._batch.options import BatchOptions
 from trillium._batch.order import Completed, InOrder
 from trillium._batch.placed import Placed
-from trillium._batch.queues import Entry, RouteQueue
+from trillium._batch.queues import RouteQueue
 from trillium._batch.record import Record
 from trillium._batch.statistics import BatchStatistics, Stop, StopCause, Tally
 from trillium._batch.unsent import unsent
@@ -99,7 +99,7 @@ class Batch:
 
         self._default_route: Route | None = None
         self._queues: dict[Route, RouteQueue] = {}
-        self._admitted: deque[Entry] = deque()
+        self._admitted: deque[Call] = deque()
         self._ready: Completed | InOrder = InOrder() if options.ordered else Completed()
         self._append = RouteQueue.append if options.purse is None else self._append_paid
         self._tally = Tally()
@@ -230,7 +230,7 @@ class Batch:
 
     def statistics(self) -> BatchStatistics:
         """Return where the requests are now."""
-        return self._tally.statistics(queued=sum(len(q.entries) for q in self._queues.values()))
+        return self._tally.statistics(queued=sum(len(q.calls) for q in self._queues.values()))
 
     @property
     def cost(self) -> BatchCost:
@@ -310,28 +310,27 @@ class Batch:
         if why is not None:
             self._deliver(unsent(index, request, route, why, ErrorKind.INVALID_REQUEST))
             return
-        self._append(queue, Entry(index, request, route, ticket))
+        observer = self._options.observer
+        self._append(queue, Call(route, request, index, ticket, self._terms, observer, self))
 
-    def _append_paid(self, queue: RouteQueue, entry: Entry) -> None:
-        route, request, purse = entry.route, entry.request, self._options.purse
+    def _append_paid(self, queue: RouteQueue, call: Call) -> None:
+        route, request, purse = call.route, call.request, self._options.purse
         assert purse is not None
         try:
             body = route.encode(request, stream=self._terms.timeouts.needs_stream)
-            entry.account = open_account(purse, route, body, age=entry.ticket.age)
+            call.account = open_account(purse, route, body, age=call.ticket.age)
         except InvalidRequestError as error:
             kind = ErrorKind.INVALID_REQUEST
-            self._deliver(unsent(entry.index, request, route, str(error), kind))
+            self._deliver(unsent(call.index, request, route, str(error), kind))
         else:
-            queue.append(entry)
+            queue.append(call)
 
     # The workers: from the queues to outcomes.
 
-    def _start(self, entry: Entry) -> None:
+    def _start(self, call: Call) -> None:
         """See to it that an admitted request is worked on."""
-        self._tally.working += 1
-        self._admitted.append(entry)
-        if self._record is not None:
-            self._record.admit(entry.index)
+        self._started(call)
+        self._admitted.append(call)
         if self._reusable_workers:
             self._reusable_workers -= 1
         else:
@@ -339,12 +338,17 @@ class Batch:
             # Whoever lets a ticket go starts it, yet in the context of the batch.
             self._context.run(self._nursery.start_soon, self._work)
 
+    def _started(self, call: Call) -> None:
+        self._tally.working += 1
+        if self._record is not None:
+            self._record.admit(call.index)
+
     def _start_timer(self, queue: RouteQueue) -> None:
         assert self._nursery is not None
         self._nursery.start_soon(queue.keep_time, name="trillium batch: timer")
 
     async def _work(self) -> None:  # noqa: ASYNC910  # a call is one, unless it is not sent
-        call: Call | None = self._next_call()
+        call: Call | None = self._admitted.popleft()
         watched = self._watch.open()
         try:
             while call is not None:
@@ -352,7 +356,8 @@ class Batch:
                 with watched.renew() as scope:  # noqa: ASYNC912
                     while call is not None and not scope.cancel_called:
                         outcome = await call.run(watched)
-                        call = self._end(call, outcome)
+                        self._end(call, outcome)
+                        call = self._next_after(call)
                 if scope.cancelled_caught and call is not None:
                     call.attempt_timed_out()
         except BaseException:
@@ -367,34 +372,29 @@ class Batch:
         # From the first request's task, yet in the context of the batch.
         self._context.run(self._nursery.start_soon, self._watch.run)
 
-    def _next_call(self) -> Call:
-        entry = self._admitted.popleft()
-        return Call(
-            entry.route,
-            entry.request,
-            entry.index,
-            entry.ticket,
-            self._terms,
-            self._options.observer,
-            self,
-            entry.account,
-        )
-
-    def _end(self, call: Call, outcome: Outcome) -> Call | None:
-        """Deliver an outcome; return the call that this worker goes on with, if there is one."""
+    def _end(self, call: Call, outcome: Outcome) -> None:
+        """Deliver an outcome, and draw conclusions."""
         self._tally.working -= 1
         self._deliver(outcome, call.request, call.route)
         if not outcome.success:
             self._note_failure(call.route, outcome)
         elif self._bounds.adaptive is not None:
             self._widen(self._bounds.answered(outcome))
+
+    def _next_after(self, call: Call) -> Call | None:
+        """Return the call that this worker goes on with, if there is one."""
         # No checkpoint here: what the ticket lets go now, this worker takes.
+        if call.account is None:
+            heir = self._queues[call.route].take_over(call.ticket)
+            if heir is not None:
+                self._started(heir)
+                return heir
         self._reusable_workers = 1
         call.let_go()
         if self._reusable_workers:
             self._reusable_workers = 0
             return None
-        return self._next_call()
+        return self._admitted.popleft()
 
     def backoff_began(self, *, throttled: bool) -> None:
         """Lend the place of a request that backs off to another (a call's `Seat`)."""
@@ -442,16 +442,16 @@ class Batch:
         if not self._tally.working and record.is_idle and record.error is not None:
             raise record.error
 
-    def _empty_queues(self) -> list[Entry]:
+    def _empty_queues(self) -> list[Call]:
         """Take all that was not sent out of the queues, before others learn of its money."""
-        entries = [entry for queue in self._queues.values() for entry in queue.empty()]
+        calls = [call for queue in self._queues.values() for call in queue.empty()]
         if self._options.purse is not None:
             self._options.purse.wake()
-        return entries
+        return calls
 
-    def _fail(self, entries: list[Entry], reason: str) -> None:
-        for entry in entries:
-            self._deliver(unsent(entry.index, entry.request, entry.route, reason))
+    def _fail(self, calls: list[Call], reason: str) -> None:
+        for call in calls:
+            self._deliver(unsent(call.index, call.request, call.route, reason))
 
     # Ends before the end.
 

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from tests.checkpoints import cancel_at_every_checkpoint
 from trillium import JournalOptions
 from trillium._batch.record import Record
 from trillium._batch.sidecar import ADMITTED_STEP, Identity, lock_sidecar, sidecar_path
+from trillium._batch.unwritten import FREE_SHARE
 from trillium.errors import ErrorKind, OutputError
 from trillium.simulator import (
     Scripted,
@@ -381,6 +383,35 @@ async def test_what_a_drained_batch_did_not_send_leaves_no_line(
     assert len(lines(path)) == sum(outcome.success for outcome in outcomes)
 
 
+@pytest.mark.parametrize("concurrency", [1, 8, 20])
+async def test_a_disk_that_stalls_lets_no_more_be_asked_than_may_be_in_flight(
+    asked: Asked, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, concurrency: int
+) -> None:
+    moves = threading.Event()
+    synced = os.fdatasync
+
+    def sync_when_it_moves(fd: int) -> None:
+        moves.wait()
+        synced(fd)
+
+    monkeypatch.setattr(os, "fdatasync", sync_when_it_moves)
+    outcomes: list[trillium.Outcome] = []
+
+    async def run() -> None:
+        path = tmp_path / "out.jsonl"
+        outcomes.extend(await asked.outcomes(prompts(100), path, concurrency=concurrency))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        while asked.provider.ledger.count("answered") < concurrency:
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        await trio.testing.wait_all_tasks_blocked(0.1)
+        stalled = asked.received
+        moves.set()
+    assert concurrency <= stalled <= concurrency + concurrency // FREE_SHARE
+    assert len(outcomes) == asked.received == 100
+
+
 @pytest.mark.parametrize("durability", ["fsync", "flush"])
 async def test_no_file_and_no_lock_is_left(asked: Asked, tmp_path: Path, durability: str) -> None:
     path = tmp_path / "out.jsonl"
@@ -438,7 +469,8 @@ async def test_a_failure_that_was_asked_again_may_have_been_paid_for(
         record = Record(JournalOptions(path=path), Identity(parameters=asked_for))
         record.open()
         found.append(record.possibly_in_flight)
-        record.admit(1)
         await record.aclose(finished=False, settled=False)
+        with lock_sidecar(str(path)) as sidecar:
+            sidecar.admit(1)
     # The one that failed, and what the step of admission holds beside the two that are done.
     assert found == [0, 1 + ADMITTED_STEP - 2]

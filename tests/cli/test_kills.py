@@ -19,6 +19,7 @@ import trio
 
 from tests.cli.calling import read_outcomes, server, start, trillium, write_prompts
 from trillium._batch.sidecar import ADMITTED_STEP
+from trillium._batch.unwritten import FREE_SHARE
 from trillium.simulator import Scripted, SimulatedProvider, SimulatorSettings, open_simulator
 
 pytestmark = pytest.mark.slow
@@ -27,9 +28,9 @@ SERIES = 3
 KILLS_OF_A_SERIES = 18
 CONCURRENCY = 8
 PROMPTS = 600
-IN_FLIGHT = 3 * CONCURRENCY + ADMITTED_STEP
-"""At most so many may have been sent without a line on disk: those that are on their way, what
-is gathered for one group, and the step in which admission is noted."""
+IN_FLIGHT = CONCURRENCY + CONCURRENCY // FREE_SHARE + ADMITTED_STEP
+"""At most so many may have been sent without a line on disk: those that are on their way, the share
+of answers that are not written yet, and the step in which admission is noted."""
 FLAGS = ("in.jsonl", "-o", "out.jsonl", "--no-progress", "--concurrency", str(CONCURRENCY))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import final
 
 from trillium._call.route import Route
-from trillium._wire.fingerprint import Fingerprint
+from trillium._wire.fingerprint import SHORT_HEX, Fingerprint
 from trillium.errors import InvalidRequestError
 from trillium.messages import Request
 
@@ -30,3 +30,8 @@ class Fingerprints:
             return fingerprint.digest(request)
         except InvalidRequestError:
             return None
+
+    def short(self, request: Request | None, route: Route | None) -> str | None:
+        """Return so much of the digest, in hexadecimal, as stands in a journal's line."""
+        digest = None if request is None or route is None else self.digest(request, route)
+        return None if digest is None else digest.hex()[:SHORT_HEX]

@@ -16,6 +16,7 @@ from typing import Final, final
 import attrs
 
 from trillium._batch.placed_lines import DigestOffsets, PlacedLines
+from trillium._batch.sidecar import Sidecar
 from trillium._wire.recorded_lines import LineError, LineHead, decode_head
 from trillium.errors import ErrorKind, OutputError
 
@@ -133,3 +134,32 @@ def scan_journal(
     except OSError as error:
         raise OutputError(f"cannot be read: {error.strerror}", file=name) from None
     return found
+
+
+def possibly_in_flight(found: Found, sidecar: Sidecar) -> int:
+    """Return how many requests may have been in flight when the last run was ended, at most."""
+    if not sidecar.admitted:
+        return 0
+    lines, count = found.lines, 0
+    # The lines may know more than a mark that a machine lost with its power.
+    end = max(sidecar.admitted, found.highest + 1)
+    if sidecar.identity is not None and sidecar.identity.input_requests is not None:
+        end = min(end, sidecar.identity.input_requests)  # the last step may go beyond the input
+    for index in range(end):
+        offset = lines.offset(index)
+        # A failure of an earlier run may have been asked again by the last one.
+        count += offset is None or (offset < sidecar.since and lines.kind(index) is not None)
+    return count
+
+
+def count_lines(fd: int) -> int:
+    """Return how many lines a file has. It blocks.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    count = offset = 0
+    while block := os.pread(fd, BLOCK_BYTES, offset):
+        count += block.count(b"\n")
+        offset += len(block)
+    return count

@@ -32,11 +32,11 @@ import trio
 
 from trillium._batch.bounds import bounds_of
 from trillium._batch.feeder import MIN_READ_AT_ONCE, Feeder, Window
+from trillium._batch.journal_writer import JournalWriter
 from trillium._batch.options import BatchOptions
 from trillium._batch.order import Completed, InOrder
 from trillium._batch.placed import Placed
 from trillium._batch.queues import RouteQueue
-from trillium._batch.record import Record
 from trillium._batch.statistics import BatchStatistics, Stop, StopCause, Tally
 from trillium._batch.unsent import unsent
 from trillium._batch.waiter import Waiter
@@ -50,12 +50,7 @@ from trillium._money.cost import BatchCost
 from trillium._policy.deadlines import DeadlineTerms
 from trillium._policy.doom import Doom
 from trillium.completions import Failure, Outcome
-from trillium.errors import (
-    ErrorKind,
-    InvalidRequestError,
-    TrilliumError,
-    UsageError,
-)
+from trillium.errors import ErrorKind, InvalidRequestError, TrilliumError, UsageError
 from trillium.limits import Limits
 from trillium.messages import Message, Request, as_request
 
@@ -78,9 +73,9 @@ class Batch:
     ) -> None:
         self._route_of = route_of
         self._options = options
-        limit = options.concurrency
-        self._bounds = bounds_of(limit, adaptive=options.adaptive)
         self._record = options.record
+        self._bounds = bounds_of(options.concurrency, adaptive=options.adaptive)
+        self._writer: JournalWriter | None = None
         self._reuse = options.reuse
         self._window = Window.of(options.expected_concurrency, is_recorded=self._record is not None)
         self._spared = 0  # requests that were not sent, since they were doomed
@@ -107,7 +102,6 @@ class Batch:
         self._watch = DeadlineWatch(self._start_watch)
         self._doom = Doom()
         self._stop: Stop | None = None
-
         self._consumer = Waiter()
 
     async def __aenter__(self) -> Self:
@@ -128,9 +122,11 @@ class Batch:
         self._manager = open_private_nursery()
         self._nursery = await self._manager.__aenter__()
         if self._record is not None:
-            write = self._record.write_as_they_come
-            self._nursery.start_soon(
-                write, self._give_out, self._record_failed, name="trillium batch: journal"
+            self._writer = self._record.start(
+                self._nursery,
+                in_flight=lambda: self._tally.working,
+                give_out=self._give_out,
+                failed=self._record_failed,
             )
         if self._reuse is not None:
             await self._reuse.open(self._nursery, deliver=self._deliver, ask=self._ask)
@@ -183,8 +179,8 @@ class Batch:
             if self._feeder.done and not self._window.taken:
                 self._feeder.raise_error()
                 raise StopAsyncIteration
-            if self._record is not None and self._record.error is not None:
-                self._raise_record_error(self._record)
+            if self._writer is not None and not self._tally.working:
+                self._writer.raise_error()
             await self._consumer.wait()
         self._window.taken -= 1
         self._feeder.wake()
@@ -340,8 +336,8 @@ class Batch:
 
     def _started(self, call: Call) -> None:
         self._tally.working += 1
-        if self._record is not None:
-            self._record.admit(call.index)
+        if self._writer is not None:
+            self._writer.admit(call.index)
 
     def _start_timer(self, queue: RouteQueue) -> None:
         assert self._nursery is not None
@@ -357,6 +353,9 @@ class Batch:
                     while call is not None and not scope.cancel_called:
                         outcome = await call.run(watched)
                         self._end(call, outcome)
+                        if self._writer is not None and self._writer.holds_up:
+                            watched.deadline = math.inf
+                            await self._writer.wait_caught_up()
                         call = self._next_after(call)
                 if scope.cancelled_caught and call is not None:
                     call.attempt_timed_out()
@@ -418,8 +417,8 @@ class Batch:
         if self._options.observer is not None:
             self._options.observer.outcome(outcome, request=request)
         forgotten = self._stop is not None and self._stop.forgets(outcome)
-        if self._record is not None and not forgotten:
-            self._record.append(outcome, request, route)
+        if self._writer is not None and not forgotten:
+            self._writer.append(outcome, request, route)
         else:
             self._give_out(outcome)
         if self._reuse is not None:
@@ -436,11 +435,6 @@ class Batch:
         self._window.size = -1
         self._window.taken -= len(self._empty_queues())
         self._consumer.wake()
-
-    def _raise_record_error(self, record: Record) -> None:
-        """Raise why the journal cannot be written, when all that was sent has come back."""
-        if not self._tally.working and record.is_idle and record.error is not None:
-            raise record.error
 
     def _empty_queues(self) -> list[Call]:
         """Take all that was not sent out of the queues, before others learn of its money."""

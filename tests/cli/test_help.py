@@ -20,6 +20,7 @@ COMMANDS = (
     "complete",
     "verify",
     "prices",
+    "limits",
     "cache",
     "convert",
     "simulate",

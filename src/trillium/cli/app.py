@@ -77,6 +77,13 @@ Exit codes: 0 good, 1 not good, 2 wrong use.""",
 Exit codes: 0 all found, 1 no price known for some, 2 wrong use.""",
     ),
     Command(
+        name="limits",
+        usage="[OPTIONS]",
+        help="""Shows what batches have learnt of limits, which the next ones begin with.
+
+Exit codes: 0 done, 2 wrong use.""",
+    ),
+    Command(
         name="cache",
         usage="FILE [OPTIONS]",
         help="Shows what a file of answers holds that batches share, and clears it.",

@@ -47,6 +47,7 @@ from trillium.cli.journaling import (
     is_journal,
     open_record,
 )
+from trillium.cli.learning import LEARNING, Learning
 from trillium.cli.limit_flags import PERMITTED, Permitted
 from trillium.cli.money import MONEYLESS, Money
 from trillium.cli.progress_line import display_for
@@ -141,6 +142,7 @@ def batch(
     patience: Annotated[Patience, Flattened] = PATIENT,
     pace: Annotated[Pace, Flattened] = PACE,
     permitted: Annotated[Permitted, Flattened] = PERMITTED,
+    learning: Annotated[Learning, Flattened] = LEARNING,
     money: Annotated[Money, Flattened] = MONEYLESS,
     journaling: Annotated[Journaling, Flattened] = JOURNALING,
     reusing: Annotated[Reusing, Flattened] = REUSE,
@@ -168,6 +170,7 @@ def batch(
         retry=patience.retry(),
         prices=prices,
         limits=asked.limits,
+        learnt=learning.begin(asked.model.endpoint),
     )
     source = Source(
         input_,
@@ -215,6 +218,7 @@ def batch(
         if answers is not None:
             answers.close()
         raise
+    learning.keep(asked.model.endpoint, ran.limits)
     if job.cache is not None and job.cache.error is not None:
         complain(f"{job.cache.error}; no answer is lost by that")
     if record is not None:

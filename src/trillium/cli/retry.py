@@ -11,6 +11,7 @@ from trillium._batch.sidecar import read_identity, sidecar_path
 from trillium.cli.batch import PACE, Output, Pace, batch
 from trillium.cli.flags import PATIENT, WHERE, Flattened, Patience, Sampling, Server, is_file_name
 from trillium.cli.journaling import Journaling
+from trillium.cli.learning import LEARNING, Learning
 from trillium.cli.limit_flags import PERMITTED, Permitted
 from trillium.errors import OutputError
 
@@ -46,6 +47,7 @@ def retry(
     patience: Annotated[Patience, Flattened] = PATIENT,
     pace: Annotated[Pace, Flattened] = PACE,
     permitted: Annotated[Permitted, Flattened] = PERMITTED,
+    learning: Annotated[Learning, Flattened] = LEARNING,
 ) -> int:
     """Ask again what failed or was not sent; return the exit code.
 
@@ -79,6 +81,7 @@ def retry(
         patience=patience,
         pace=pace,
         permitted=permitted,
+        learning=learning,
         journaling=Journaling(retry_errors=retry_errors, durability=durability),
         prompt=said.get("prompt"),
     )

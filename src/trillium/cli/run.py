@@ -6,7 +6,7 @@ Whatever ends it, the caller gets a `Ran`, so that the summary is the same for a
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Sequence
 from typing import Final, final
 
 import attrs
@@ -26,6 +26,7 @@ from trillium.cli.progress_line import Display, show_progress
 from trillium.cli.terminal import complain
 from trillium.client import Client
 from trillium.errors import UsageError
+from trillium.limits import LimitReport
 from trillium.messages import Request
 
 STOPPING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -71,6 +72,8 @@ class Ran:
     """Whether it ended because nobody reads standard output any more."""
     error: UsageError | None = None
     """What ended it: a bad line of a stream, an output that cannot be written."""
+    limits: Sequence[LimitReport] = ()
+    """What is known of limits at its end."""
     batch: Batch | None = None
     """The batch, from when it is entered."""
 
@@ -135,7 +138,7 @@ async def _answer(job: Job, answers: Answers | None, ran: Ran) -> None:
                         await answers.wait_for_room()
                 ran.stop = batch.stopped
         finally:
-            ran.cost = batch.cost
+            ran.cost, ran.limits = batch.cost, client.limits()
 
 
 def _in_flight(batch: Batch) -> int:

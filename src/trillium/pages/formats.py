@@ -46,7 +46,7 @@ def seconds(number: float | None) -> str:
         return MISSING
     if number < 0.9995:
         return f"{significant(number * 1000) if number < 0.01 else round(number * 1000)}{_GAP}ms"
-    return f"{significant(number)}{_GAP}s" if number < 100 else duration(number)
+    return f"{significant(max(number, 1.0))}{_GAP}s" if number < 100 else duration(number)
 
 
 def duration(number: float) -> str:
@@ -87,8 +87,11 @@ def share(number: float | None) -> str:
 
 
 def usd(amount: Decimal | None) -> str:
-    """Return an amount, three digits of it: `$12.30`, `$0.0042`."""
-    return MISSING if amount is None else shown(amount)
+    """Return an amount, three digits of it and cents at least: `$12.30`, `$0.50`, `$0.0042`."""
+    if amount is None:
+        return MISSING
+    whole, point, cents = shown(amount).partition(".")
+    return f"{whole}.{cents:0<2}" if point else whole
 
 
 def moment(unix_s: float) -> str:

@@ -14,12 +14,12 @@ from trillium.observers import Observer
 
 
 @final
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False)
 class Stopwatch(Observer):
     """Notes when attempts are sent: an observer of the run."""
 
-    began_at: float
-    """On trio's clock: what times are counted from."""
+    began_at: float = 0.0
+    """On trio's clock: what times are counted from. Set when the run begins."""
     _first: dict[int, float] = attrs.field(factory=dict, init=False)
     _last: dict[int, float] = attrs.field(factory=dict, init=False)
     """Where they are not the first."""

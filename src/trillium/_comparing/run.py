@@ -116,11 +116,11 @@ class Comparing:
         self._samples: list[list[ComparisonSample]] = [[] for _ in named]
         self._connect_s: dict[Endpoint, float] = {}
         self._started_at = datetime.datetime.now(datetime.UTC)
-        self._stopwatch: Stopwatch | None = None
+        self._stopwatch = Stopwatch()
         self._elapsed_s = 0.0
         self._stop: Stop | None = None
-        self.batch: Batch | None = None
-        """The run itself, once it has begun: to be drained, or looked at."""
+        self.batch = self._open_batch()
+        """The run itself: to be drained, or looked at."""
 
     @property
     def count(self) -> int:
@@ -132,15 +132,14 @@ class Comparing:
         await self._connect()
         now = trio.current_time()
         self._started_at = datetime.datetime.now(datetime.UTC)
-        stopwatch = self._stopwatch = Stopwatch(began_at=now)
+        self._stopwatch.began_at = now
         for station in self._stations():
             if (limits := self._limits.get(station.endpoint)) is not None:
                 station.quota.set_limits(limits, now)
-        batch = self.batch = self._open_batch(stopwatch)
-        async with batch:
+        async with self.batch as batch:
             async for outcome in batch:
                 turn = self._turns[outcome.index]
-                self._samples[turn.model].append(stopwatch.sample(turn, outcome))
+                self._samples[turn.model].append(self._stopwatch.sample(turn, outcome))
                 self._elapsed_s = trio.current_time() - now
             self._stop = batch.stopped
         return self.found()
@@ -166,13 +165,13 @@ class Comparing:
             stop=self._stop,
         )
 
-    def _open_batch(self, stopwatch: Stopwatch) -> Batch:
+    def _open_batch(self) -> Batch:
         by_model: dict[str | Model | None, Route] = {route.name: route for route in self._routes}
         timeouts = self._timeouts
         if timeouts.first_token_s is None:
             # Bound by nothing, yet streamed: else there is no first token to be seen.
             timeouts = attrs.evolve(timeouts, first_token_s=math.inf)
-        observer = self._observer
+        watching = [one for one in (self._stopwatch, self._observer) if one is not None]
         return Batch(
             self._deal(),
             route_of=lambda request: by_model[request.model],
@@ -183,7 +182,7 @@ class Comparing:
                 ordered=False,
                 timeouts=timeouts,
                 deadline_s=self._terms.deadline_s,
-                observer=stopwatch if observer is None else Observers(stopwatch, observer),
+                observer=watching[0] if len(watching) == 1 else Observers(*watching),
                 purse=self._purse,
             ),
         )

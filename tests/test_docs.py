@@ -185,7 +185,7 @@ def help_of() -> dict[str, str]:
     """What `--help` says, for each command."""
     said = trillium("--help").stdout
     found = {}
-    for name in ("batch", "complete", "verify", "prices", "simulate", "demo"):
+    for name in ("batch", "complete", "compare", "verify", "prices", "simulate", "demo"):
         assert re.search(rf"\b{name}\b", said)
         run = trillium(name, "--help")
         assert run.returncode == 0

@@ -18,6 +18,7 @@ COMMANDS = (
     "batch",
     "retry",
     "complete",
+    "compare",
     "verify",
     "prices",
     "limits",

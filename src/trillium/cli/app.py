@@ -61,6 +61,18 @@ The answer goes to standard output, piece by piece as it comes where that is a t
 Exit codes: 0 answered, 1 failed, 2 wrong use, 130 interrupted.""",
     ),
     Command(
+        name="compare",
+        usage="PROMPTS --models M,M,... [OPTIONS]",
+        help="""Asks several models the same, and shows success, speed and cost side by side.
+
+PROMPTS is a file as batch takes it, or - for standard input. All models are asked at the same
+time, each at its own pace; for each prompt another one has the first turn. Answers are streamed,
+and connections are made before anything is timed.
+
+Exit codes: 0 all completed, 1 some failed, 2 wrong use or input, 3 stopped by the deadline or
+the budget, 130 interrupted, with what was found until then.""",
+    ),
+    Command(
         name="verify",
         usage="(--model M | --provider P) [OPTIONS]",
         help="""Tells whether a key is good and may use a model.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from cyclopts import Parameter
@@ -18,19 +16,16 @@ from trillium._report.reading import read_report
 from trillium._report.records import BatchReport
 from trillium.cli.exits import ExitCode
 from trillium.cli.flags import STANDARD_STREAM, is_file_name, shown_path
+from trillium.cli.page_file import refuse_to_replace, write_whole
 from trillium.cli.progress_line import rate
 from trillium.cli.summary import counted, duration
 from trillium.cli.terminal import Line, printable
-from trillium.errors import InvalidRequestError, OutputError
+from trillium.errors import InvalidRequestError
 from trillium.pages.batch import batch_page
 from trillium.pages.formats import short_count
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-_OURS: Final = b'<meta name="generator" content="trillium '
-_HEAD_BYTES: Final = 2048
-"""Within so many a page says what made it."""
 
 
 def report(
@@ -69,10 +64,10 @@ def report(
     page = Path(file).with_suffix(".html") if output is None else Path(output)
     writes = output is not None or not json
     if writes:
-        _refuse_to_replace(page)
+        refuse_to_replace(page, flag="--output")
     found = read_report(file)
     if writes:
-        _write(page, batch_page(found))
+        write_whole(page, batch_page(found).encode())
     if json:
         text = msgspec.json.Encoder(decimal_format="number").encode(plain(found)).decode()
         sys.stdout.write(text + "\n")
@@ -80,32 +75,6 @@ def report(
         _show(found)
         print(f"page: {shown_path(str(page))}")  # noqa: T201
     return ExitCode.ALL_COMPLETED
-
-
-def _refuse_to_replace(page: Path) -> None:
-    """Refuse to write over what is no page of ours: least of all over answers that were paid."""
-    try:
-        with page.open("rb") as there:
-            head = there.read(_HEAD_BYTES)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}", file=str(page)) from None
-    if head and _OURS not in head:
-        message = "is there already, and is no page of trillium's: name another with --output"
-        raise OutputError(message, file=str(page))
-
-
-def _write(page: Path, text: str) -> None:
-    """Write a page whole or not at all."""
-    new = page.with_name(f".{page.name}.{os.getpid()}")
-    try:
-        new.write_text(text, "utf-8")
-        new.replace(page)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            new.unlink()
-        raise OutputError(f"cannot be written: {error.strerror}", file=str(page)) from None
 
 
 def _show(found: BatchReport) -> None:

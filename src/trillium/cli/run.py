@@ -97,7 +97,7 @@ async def _run_job(  # noqa: ASYNC910  # the root of a run
     ran.progress = Progress(total=job.total, started_at=started_at)
     try:
         async with open_private_nursery() as nursery:
-            await nursery.start(_stop_on_signal, nursery.cancel_scope, ran, job.grace_s)
+            await nursery.start(stop_on_signal, nursery.cancel_scope, ran, job.grace_s)
             nursery.start_soon(show_progress, ran.progress, job.display)
             if answers is not None:
                 nursery.start_soon(answers.write_as_they_come)
@@ -146,14 +146,21 @@ def _in_flight(batch: Batch) -> int:
     return now.in_flight + now.backing_off
 
 
-async def _stop_on_signal(  # noqa: ASYNC114  # no open_ before its name: it opens nothing
+async def stop_on_signal(  # noqa: ASYNC114  # no open_ before its name: it opens nothing
     scope: trio.CancelScope,
     ran: Ran,
     grace_s: float,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Drain at the first signal, cancel at the second; the next one has its usual effect."""
+    """Drain at the first signal, cancel at the second; the next one has its usual effect.
+
+    Args:
+        scope: What is cancelled.
+        ran: Whose batch is drained; it is told of the signal.
+        grace_s: How long what is in flight may take.
+        task_status: Told when signals are heard.
+    """
     with trio.open_signal_receiver(*STOPPING_SIGNALS) as signals:
         task_status.started()
         async for number in signals:

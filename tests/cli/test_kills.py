@@ -11,6 +11,7 @@ import re
 import signal
 import subprocess
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -18,6 +19,7 @@ import pytest
 import trio
 
 from tests.cli.calling import read_outcomes, server, start, trillium, write_prompts
+from tests.cli.forking import open_forked
 from trillium._batch.sidecar import ADMITTED_STEP
 from trillium._batch.unwritten import FREE_SHARE
 from trillium.simulator import Scripted, SimulatedProvider, SimulatorSettings, open_simulator
@@ -27,11 +29,13 @@ pytestmark = pytest.mark.slow
 SERIES = 3
 KILLS_OF_A_SERIES = 18
 CONCURRENCY = 8
-PROMPTS = 600
+PROMPTS = 500
 IN_FLIGHT = CONCURRENCY + CONCURRENCY // FREE_SHARE + ADMITTED_STEP
 """At most so many may have been sent without a line on disk: those that are on their way, the share
 of answers that are not written yet, and the step in which admission is noted."""
 FLAGS = ("in.jsonl", "-o", "out.jsonl", "--no-progress", "--concurrency", str(CONCURRENCY))
+HALTS = (None, "fdatasync", None, "write", None, "pwrite")
+"""Where runs are killed in turn: anywhere, or inside of that call of the system."""
 
 
 def recorded(path: Path) -> set[int]:
@@ -74,20 +78,27 @@ async def killed_again_and_again(place: Path, series: int) -> None:
     source, out = f"in-{series}.jsonl", place / f"out-{series}.jsonl"
     write_prompts(place / source, (f"say {n}" for n in range(PROMPTS)))
     settings = SimulatorSettings(latency_s=0.015, latency_spread=0.5)
-    async with open_simulator(settings) as provider:
+    async with (
+        open_simulator(settings) as provider,
+        open_forked(place / f"said-{series}") as forked,
+    ):
         watch = Watch(provider)
         flags = (source, "-o", out.name, *FLAGS[3:], *server(provider))
         before: set[int] = set()
         times_before: Counter[int] = Counter()
         for kill in range(KILLS_OF_A_SERIES):
-            durability = ("--durability", dice.choice(["fsync", "flush"]))
-            with start("batch", *flags, *durability, stderr=subprocess.PIPE) as process:
+            call = HALTS[kill % len(HALTS)]
+            durability = "fsync" if call == "fdatasync" else dice.choice(["fsync", "flush"])
+            started = partial(forked.start, "batch", *flags, "--durability", durability)
+            if call is None:
+                await started()
                 await watch.wait(dice.randrange(1, 35))
-                # Anywhere in the life of an answer: on its way, gathered, or in a write.
-                await trio.sleep(dice.random() * 0.02)
-                process.send_signal(signal.SIGKILL)
-                _, said = await trio.to_thread.run_sync(process.communicate)
-            assert process.returncode == -signal.SIGKILL
+            else:
+                await started(halt=(call, dice.randrange(1, 4), dice.random()))
+                await forked.wait_halted()
+            # Anywhere in the life of an answer; or as more and more are answered and not written.
+            await trio.sleep(dice.random() * 0.02)
+            said = await forked.kill()
             now, times = recorded(out), asked(provider)
             assert before <= now, "what was recorded is there"
             assert all(times[n] == times_before[n] for n in before), "and was not asked again"
@@ -96,7 +107,8 @@ async def killed_again_and_again(place: Path, series: int) -> None:
                 told = re.search(r"at most ([\d,]+) were in flight", said)
                 bound = 0 if told is None else int(told[1].replace(",", ""))
                 assert len(repeated) <= bound <= IN_FLIGHT
-            if kill % 5 == 0:  # a machine that loses its power tears lines, which a kill does not
+            if kill % 5 == 0 and now:
+                # A machine that loses its power tears lines that a kill would not.
                 with out.open("r+b") as file:
                     file.truncate(out.stat().st_size - dice.randrange(1, 100))
                 now = recorded(out)

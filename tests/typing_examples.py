@@ -16,6 +16,7 @@ async def calls(client: trillium.Client) -> None:
     assert_type(await client.complete_each(["prompt"], ["a", "b"]), dict[str, list[Outcome]])
     model = trillium.model("sim/a")
     assert_type(model, Model)
+    assert_type(await client.compare(["prompt"], ["a", model]), trillium.Comparison)
     assert_type(await client.complete_each(["prompt"], [model]), dict[Model, list[Outcome]])
 
 

@@ -16,6 +16,7 @@ from trio.testing import MockClock
 
 import trillium
 from tests.checkpoints import cancel_at_every_checkpoint
+from trillium._comparing.run import Comparing, Terms
 from trillium._policy.retry_policy import RetryPolicy
 from trillium.comparison import Comparison
 from trillium.prices import Prices, parse_list
@@ -303,6 +304,28 @@ def test_a_deadline_ends_it_and_the_rest_was_not_sent() -> None:
             assert model.failures[trillium.ErrorKind.NOT_SENT] == 9
             assert model.failures[trillium.ErrorKind.BATCH_DEADLINE] == 1
         assert found.elapsed_s == pytest.approx(7.0)
+
+    run_rivals(main, steady(), steady())
+
+
+def test_drained_it_tells_of_what_was_sent_alone() -> None:
+    async def main(rivals: Rivals) -> None:
+        comparing = Comparing(
+            PROMPTS,
+            rivals.models,
+            routes=rivals.client._routes,
+            terms=Terms(concurrency=2),
+            timeouts=trillium.Timeouts(),
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(comparing.run)
+            await trio.sleep(4)
+            comparing.batch.drain()
+        found = comparing.found()
+        assert found.stop is not None
+        assert found.stop.cause is trillium.StopCause.DRAINED
+        for model in found.models:
+            assert len(model.samples) == model.succeeded == model.attempted == 4
 
     run_rivals(main, steady(), steady())
 

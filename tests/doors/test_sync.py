@@ -38,6 +38,8 @@ def test_calls_streams_and_batches(where):
         assert batch.stopped is None
         assert len(client.complete_all(f"{n}" for n in range(40))) == 40
         assert set(client.complete_each(iter(["?"]), ["a", "b"])) == {"a", "b"}
+        compared = client.compare(iter(["?"]), iter(["a", "b"])).models
+        assert [(model.model, model.succeeded) for model in compared] == [("a", 1), ("b", 1)]
         assert client.verify().success
 
 

@@ -138,6 +138,8 @@ class Comparing:
                 station.quota.set_limits(limits, now)
         async with self.batch as batch:
             async for outcome in batch:
+                if batch.stopped is not None and batch.stopped.forgets(outcome):
+                    continue  # drained: it is as if it had not been asked for
                 turn = self._turns[outcome.index]
                 self._samples[turn.model].append(self._stopwatch.sample(turn, outcome))
                 self._elapsed_s = trio.current_time() - now

@@ -78,6 +78,7 @@ if typing.TYPE_CHECKING:
     )
     from trillium.observers import BudgetReport, Observer, Observers
     from trillium.opening import open_client
+    from trillium.plans import Assumptions, Binding, Plan, PlanSample
     from trillium.prices import Prices, load_prices
     from trillium.providers import model
     from trillium.timeouts import Timeouts
@@ -86,9 +87,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AnswerCache",
+    "Assumptions",
     "Batch",
     "BatchCost",
     "BatchStatistics",
+    "Binding",
     "Budget",
     "BudgetReport",
     "ChargeRule",
@@ -130,6 +133,8 @@ __all__ = [
     "Outcome",
     "OutputError",
     "Part",
+    "Plan",
+    "PlanSample",
     "Prices",
     "Prompt",
     "Quota",
@@ -202,6 +207,7 @@ _HOMES: typing.Final = {
             "Request TextPart Tool ToolCall assistant system tool user"
         ),
         "observers": "BudgetReport Observer Observers",
+        "plans": "Assumptions Binding Plan PlanSample",
         "prices": "Prices load_prices",
         "providers": "model",
         "timeouts": "Timeouts",

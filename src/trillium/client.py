@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import os
 import ssl
 from collections.abc import AsyncIterable, Iterable, Sequence
@@ -17,8 +16,7 @@ import trio
 from trillium._batch.arguments import (
     COMPARED_AT_ONCE,
     DEFAULT_CONCURRENCY,
-    check_concurrency,
-    check_many,
+    check_batch,
     record_of,
     reuse_of,
 )
@@ -32,6 +30,7 @@ from trillium._call.call import Call
 from trillium._call.nurseries import open_private_nursery
 from trillium._call.route import Route
 from trillium._call.routes import Routes
+from trillium._call.single import outcome_of, single_call
 from trillium._call.stream import CompletionStream
 from trillium._call.verify import Verification, verify
 from trillium._money.budget import Budget, Purse, as_budget
@@ -42,8 +41,8 @@ from trillium._transport.choice import UserTransport, open_transport
 from trillium._transport.exchange import Transport
 from trillium.completions import Completion, Failure, Outcome
 from trillium.endpoints import Endpoint, Model
-from trillium.errors import ClientClosedError, InvalidRequestError, UsageError
-from trillium.limits import LimitReport
+from trillium.errors import ClientClosedError, UsageError
+from trillium.limits import LimitReport, Limits
 from trillium.messages import Message, Request, as_request
 from trillium.observers import Observer
 from trillium.prices import Prices
@@ -54,6 +53,9 @@ from trillium.timeouts import Timeouts
 if TYPE_CHECKING:
     from trillium._batch.answer_cache import AnswerCache
     from trillium.comparison import Comparison
+    from trillium._planning.planning import Planner
+    from trillium.comparison import Comparison
+    from trillium.plans import Assumptions, Plan
 
 Prompt = str | Message | Request
 """What may be asked: a bare string is one user message."""
@@ -180,7 +182,7 @@ class Client:
             InvalidRequestError: The request cannot be sent as it is. Nothing was sent.
             ClientClosedError: The client is not open.
         """
-        outcome = await self._run(self._call(prompt, model, timeouts))
+        outcome = await outcome_of(self._call(prompt, model, timeouts))
         if isinstance(outcome, Failure):
             raise outcome.error
         return outcome
@@ -245,11 +247,7 @@ class Client:
             ClientClosedError: The client is not open.
         """
         self._check_open()
-        check_many(requests, "requests")
-        if concurrency is not None:
-            check_concurrency(concurrency)
-        if deadline_s is not None and not 0 < deadline_s < math.inf:
-            raise InvalidRequestError(f"deadline_s is {deadline_s!r}: seconds above 0 are needed")
+        check_batch(requests, concurrency, deadline_s)
         bound = self._routes.concurrency
         adaptive = concurrency is None and bound is None
         if adaptive:
@@ -380,6 +378,57 @@ class Client:
         )
         return await comparing.run()
 
+    async def plan(
+        self,
+        requests: Iterable[Prompt] | AsyncIterable[Prompt],
+        *,
+        model: str | Model | None = None,
+        concurrency: int | None = None,
+        limits: Limits | None = None,
+        budget: Budget | Decimal | None = None,
+        assume: Assumptions | None = None,
+        sample: int = 0,
+    ) -> Plan:
+        """Tell what a batch of these requests would take: tokens, money, time, and what binds it.
+
+        The batch is rehearsed in virtual time, in a thread. Nothing is sent unless `sample` asks
+        for it, and no file is written.
+
+        Args:
+            requests: Any iterable or async iterable that ends; it is read once.
+            model: For requests that name none, in the place of the client's default.
+            concurrency: As of the batch.
+            limits: What the endpoint permits, in the place of what the client was told.
+            budget: As of the batch; a sample is paid from it.
+            assume: What only answers could say; the defaults are guesses.
+            sample: How many requests, drawn by lot, are really asked to know more. They are paid
+                for, within the budgets. The plan has intervals then.
+
+        Raises:
+            InvalidRequestError: A request cannot be sent as it is; it says which. Nothing was.
+            ClientClosedError: The client is not open.
+        """
+        planner = self._planner(concurrency, limits, budget, assume, sample)
+        return await planner.plan(requests, model)
+
+    async def plan_each(
+        self,
+        requests: Iterable[Prompt] | AsyncIterable[Prompt],
+        models: Iterable[ModelT],
+        *,
+        concurrency: int | None = None,
+        limits: Limits | None = None,
+        budget: Budget | Decimal | None = None,
+        assume: Assumptions | None = None,
+        sample: int = 0,
+    ) -> dict[ModelT, Plan]:
+        """Plan the same requests with several models, side by side.
+
+        Takes what `plan` takes. Each model is planned as if alone; one budget pays all samples.
+        """
+        planner = self._planner(concurrency, limits, budget, assume, sample)
+        return await planner.plan_each(requests, models)
+
     async def verify(
         self, *, model: str | Model | None = None, timeouts: Timeouts | None = None
     ) -> Verification:
@@ -415,24 +464,23 @@ class Client:
     def _call(self, prompt: Prompt, model: str | Model | None, timeouts: Timeouts | None) -> Call:
         request = as_request(prompt)
         route = self._route(model if request.model is None else request.model)
-        return Call(
-            route=route,
-            request=request,
-            index=0,
-            ticket=route.ticket(route, request),
-            terms=self._terms if timeouts is None else DeadlineTerms(timeouts=timeouts),
-            observer=self._observer,
-            purse=self._purse,
-        )
+        terms = self._terms if timeouts is None else DeadlineTerms(timeouts=timeouts)
+        return single_call(route, request, terms=terms, observer=self._observer, purse=self._purse)
 
-    async def _run(self, call: Call) -> Outcome:
-        try:
-            outcome = await call.run_in_turn()
-        finally:
-            call.let_go()
-        if self._observer is not None:
-            self._observer.outcome(outcome, request=call.request)
-        return outcome
+    def _planner(
+        self,
+        concurrency: int | None,
+        limits: Limits | None,
+        budget: Budget | Decimal | None,
+        assume: Assumptions | None,
+        sample: int,
+    ) -> Planner:
+        self._check_open()
+        # Here, for it brings the simulator with it.
+        from trillium._planning.planning import Planner, PlanOptions  # noqa: PLC0415
+
+        options = PlanOptions(concurrency, limits, as_budget(budget), assume, sample)
+        return Planner(self._routes, self.batch, self._timeouts, self._budget, options)
 
     def _check_open(self) -> None:
         if self._state == "new":

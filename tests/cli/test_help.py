@@ -16,6 +16,7 @@ from tests.cli.calling import Finished
 PAGE = Path(__file__).parents[2] / "docs/reference/command-line.md"
 COMMANDS = (
     "batch",
+    "plan",
     "retry",
     "complete",
     "compare",

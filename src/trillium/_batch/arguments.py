@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Final
@@ -45,6 +46,19 @@ def check_concurrency(concurrency: object) -> None:
     if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
         msg = f"concurrency is {concurrency!r}: a whole number of at least 1 is needed"
         raise InvalidRequestError(msg)
+
+
+def check_batch(requests: object, concurrency: object, deadline_s: float | None) -> None:
+    """Refuse what no batch can be of.
+
+    Raises:
+        InvalidRequestError: A single request, or a bound that is none.
+    """
+    check_many(requests, "requests")
+    if concurrency is not None:
+        check_concurrency(concurrency)
+    if deadline_s is not None and not 0 < deadline_s < math.inf:
+        raise InvalidRequestError(f"deadline_s is {deadline_s!r}: seconds above 0 are needed")
 
 
 def record_of(

@@ -57,33 +57,46 @@ def worst_cost(tariff: Tariff | None, body: bytes, *, now: float) -> Decimal:
             "no price is known for this model, so no budget can hold it: give a price list"
         )
     said = _decode_body(body)
-    input_tokens = len(body) + PROMPT_OVERHEAD_TOKENS
-    if said.tools:
-        input_tokens += TOOLS_OVERHEAD_TOKENS
-    if any(key in body for key in _NOT_TEXT):
-        if tariff.context_tokens is None:
-            raise InvalidRequestError(
-                "how many tokens its images or files have is not known beforehand, and the model's "
-                "context window neither: a price list may say it (context = ...)"
-            )
-        input_tokens = max(input_tokens, tariff.context_tokens)
+    tokens = _bounds(body, said, tariff)
     tier = said.service_tier
     return tariff.worst_cost(
-        input_tokens,
-        _output_bound(said, tariff),
+        *tokens,
         now=now,
         variant=tier if isinstance(tier, str) else None,
     )
 
 
-def _output_bound(said: _Body, tariff: Tariff) -> int:
+def worst_tokens(tariff: Tariff | None, body: bytes) -> tuple[int, int]:
+    """Return how many tokens of input, and of output, one send of a request has at most.
+
+    Raises:
+        InvalidRequestError: Nothing bounds one of them.
+    """
+    return _bounds(body, _decode_body(body), tariff)
+
+
+def _bounds(body: bytes, said: _Body, tariff: Tariff | None) -> tuple[int, int]:
+    input_tokens = len(body) + PROMPT_OVERHEAD_TOKENS
+    if said.tools:
+        input_tokens += TOOLS_OVERHEAD_TOKENS
+    if any(key in body for key in _NOT_TEXT):
+        if tariff is None or tariff.context_tokens is None:
+            raise InvalidRequestError(
+                "how many tokens its images or files have is not known beforehand, and the model's "
+                "context window neither: a price list may say it (context = ...)"
+            )
+        input_tokens = max(input_tokens, tariff.context_tokens)
+    return input_tokens, _output_bound(said, tariff)
+
+
+def _output_bound(said: _Body, tariff: Tariff | None) -> int:
     told = [said.max_tokens, said.max_completion_tokens, said.max_output_tokens]
     if isinstance(said.generation, dict):
         told.append(said.generation.get("maxOutputTokens"))
     bounds = [bound for bound in told if isinstance(bound, int) and not isinstance(bound, bool)]
     if bounds:
         return max(bounds)
-    known = tariff.max_output_tokens or tariff.context_tokens
+    known = None if tariff is None else tariff.max_output_tokens or tariff.context_tokens
     if known is None:
         raise InvalidRequestError(
             "nothing bounds the length of its answer, so no budget can hold it: give max_tokens"

@@ -43,6 +43,16 @@ Exit codes: 0 all completed, 1 some failed, 2 wrong use or input, 3 stopped by t
 the budget, 130 interrupted, with what was answered on disk.""",
     ),
     Command(
+        name="plan",
+        usage="INPUT --model M [OPTIONS]",
+        help="""Tells what a batch would take: tokens, cost, time, and which limit binds it.
+
+The batch is rehearsed in virtual time. Nothing is sent and no key is needed, unless a sample is
+asked for. INPUT and the options are those of batch; several models are planned side by side.
+
+Exit codes: 0 planned, 2 wrong use or input, 3 the budget would not last.""",
+    ),
+    Command(
         name="retry",
         usage="OUTPUT [OPTIONS]",
         help="""Asks again what failed or was not sent in an earlier batch.
@@ -87,6 +97,16 @@ Exit codes: 0 good, 1 not good, 2 wrong use.""",
         help="""Shows the prices in use, where they are from and of which day.
 
 Exit codes: 0 all found, 1 no price known for some, 2 wrong use.""",
+    ),
+    Command(
+        name="report",
+        usage="FILE [OPTIONS]",
+        help="""Shows what a batch took and cost, and makes a page of it.
+
+FILE is the output of a batch, finished or not. The page is one HTML file that needs nothing
+else: throughput, concurrency and spend over time, latencies, errors, the slowest requests.
+
+Exit codes: 0 done, 2 wrong use, or no outcomes in FILE.""",
     ),
     Command(
         name="limits",

@@ -13,7 +13,7 @@ import attrs
 from trillium.cli.flags import STANDARD_STREAM, Server
 from trillium.cli.limit_flags import PERMITTED, Permitted
 from trillium.cli.settings_file import configured, find_settings
-from trillium.endpoints import Model
+from trillium.endpoints import Model, Secret
 from trillium.limits import Limits
 
 
@@ -55,6 +55,25 @@ def asked_by(
     settings = find_settings(None if beside == STANDARD_STREAM else beside)
     server, name, limits = configured(settings, server, model)
     return Asked(model=server.model(name), server=server, name=name, limits=permitted.over(limits))
+
+
+def would_be_asked_by(
+    server: Server,
+    model: str,
+    *,
+    permitted: Permitted = PERMITTED,
+    beside: str | None = None,
+) -> Asked:
+    """Return whom a command would ask: as `asked_by`, where nothing is sent and no key needed."""
+    settings = find_settings(None if beside == STANDARD_STREAM else beside)
+    server, name, limits = configured(settings, server, model)
+    keyless = attrs.evolve(server, api_key_env=None)
+    return Asked(
+        model=keyless.model(name, key=Secret("none")),
+        server=server,
+        name=name,
+        limits=permitted.over(limits),
+    )
 
 
 def endpoint_asked_by(server: Server, where: str | None) -> Asked:

@@ -114,28 +114,34 @@ class Server:
         ),
     ] = None
 
-    def model(self, name: str) -> Model:
+    def model(self, name: str, *, key: Secret | None = None) -> Model:
         """Return the model of a name as people give it.
+
+        Args:
+            name: As people give it.
+            key: In the place of the one in the environment.
 
         Raises:
             InvalidRequestError: Unknown provider, no key, or flags that do not fit together.
         """
-        found = self.resolve(name)
+        found = self.resolve(name, key=key)
         if found.name:
             return found
         msg = f"--model {name} names a provider only: write {name}/MODEL"
         raise InvalidRequestError(msg)
 
-    def resolve(self, where: str | None) -> Model:
+    def resolve(self, where: str | None, *, key: Secret | None = None) -> Model:
         """Return the endpoint and the model, whose name is empty if `where` has none.
 
         Args:
             where: `provider/model` or `provider`; with a base URL the model's name, if any.
+            key: In the place of the one in the environment.
 
         Raises:
             InvalidRequestError: Unknown provider, no key, or flags that do not fit together.
         """
-        key = None if self.api_key_env is None else Secret.from_env(self.api_key_env)
+        if key is None and self.api_key_env is not None:
+            key = Secret.from_env(self.api_key_env)
         if self.base_url is None:
             if self.dialect is not None:
                 msg = "--dialect goes with --base-url: what a known provider speaks is known"

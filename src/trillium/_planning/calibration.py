@@ -1,0 +1,155 @@
+"""What a few answers say about all that are to come. No I/O.
+
+The answers are those of requests that were drawn from the job by lot. Sums of the job are scaled
+by the ratio of what came to what had been expected of the same requests.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final, final
+
+import attrs
+
+from trillium._money.amounts import EXACT, ZERO
+from trillium._planning.intervals import Estimate, dice_of, estimate
+from trillium.completions import Completion, Outcome
+from trillium.plans import PlanSample
+
+CONFIDENCE: Final = 0.9
+"""How often the truth is to lie within an interval, at least."""
+DRAWN: Final = 0.95
+"""What the intervals are drawn for: of a few answers, none may be among the longest there are."""
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Expected:
+    """What had been expected of a sampled request."""
+
+    text_bytes: float
+    """Images included, as text of as many tokens."""
+    output_tokens: float
+    cost_usd: Decimal | None
+
+
+@final
+@attrs.frozen
+class Seen:
+    """Length and latency of one answer: they belong together."""
+
+    output_tokens: int
+    latency_s: float
+
+
+@final
+@attrs.frozen(kw_only=True)
+class Calibration:
+    """What the sample says."""
+
+    sample: PlanSample
+    seen: tuple[Seen, ...]
+    bytes_per_token: float | None
+    output_ratio: Estimate | None
+    """Of answers' lengths to the expected ones."""
+    cost_ratio: Estimate | None
+    latency_s: Estimate | None
+
+
+def calibrate(
+    outcomes: Sequence[Outcome],
+    expected: Sequence[Expected],
+    *,
+    population: int,
+    seed: int,
+) -> Calibration:
+    """Return what outcomes say.
+
+    Args:
+        outcomes: Of the sampled requests, in their order.
+        expected: Of the same requests.
+        population: How many requests the job has.
+        seed: Of the dice.
+    """
+    dice = dice_of(f"calibration {seed}")
+    pairs = [
+        (outcome, told)
+        for outcome, told in zip(outcomes, expected, strict=True)
+        if isinstance(outcome, Completion)
+    ]
+    counted = [(one.usage, told) for one, told in pairs if one.usage is not None]
+    # What was made again says more of errors than of latency.
+    quick = [one for one, _ in pairs if one.attempts == 1] or [one for one, _ in pairs]
+    costs = [one.cost_usd for one, _ in pairs if one.cost_usd is not None]
+    latencies = [one.latency_s for one in quick]
+
+    def ratio(values: Sequence[float], bases: Sequence[float] | None = None) -> Estimate | None:
+        return estimate(values, bases, population=population, confidence=DRAWN, dice=dice)
+
+    bytes_in = math.fsum(told.text_bytes for _, told in counted)
+    tokens_in = sum(usage.input_tokens for usage, _ in counted)
+    priced = [
+        (float(one.cost_usd), float(told.cost_usd))
+        for one, told in pairs
+        if one.cost_usd is not None and told.cost_usd
+    ]
+    return Calibration(
+        sample=PlanSample(
+            asked=len(outcomes),
+            answered=len(pairs),
+            cost_usd=_sum(costs) if len(costs) == len(pairs) else None,
+            latency_s=math.fsum(latencies) / len(latencies) if latencies else None,
+        ),
+        seen=tuple(
+            Seen(0 if one.usage is None else one.usage.output_tokens, one.latency_s)
+            for one in quick
+        ),
+        bytes_per_token=bytes_in / tokens_in if tokens_in and bytes_in else None,
+        output_ratio=ratio(
+            [usage.output_tokens for usage, _ in counted],
+            [told.output_tokens for _, told in counted],
+        ),
+        cost_ratio=ratio([cost for cost, _ in priced], [base for _, base in priced])
+        if len(priced) == len(pairs)
+        else None,
+        latency_s=ratio(latencies),
+    )
+
+
+def _sum(amounts: Sequence[Decimal]) -> Decimal:
+    found = ZERO
+    for amount in amounts:
+        found = EXACT.add(found, amount)
+    return found
+
+
+def redraw(seen: Sequence[Seen], bounds: Sequence[int | None], dice: random.Random) -> list[Seen]:
+    """Return an answer for each request: one that was seen, a little longer or shorter.
+
+    Of twenty answers the longest is not the longest that there will be; so what is drawn is
+    spread, as a smoothed bootstrap does (Silverman's rule, on logarithms).
+
+    Args:
+        seen: What was sampled.
+        bounds: `max_tokens` of each request.
+        dice: For the draws.
+    """
+    logs = [math.log(one.latency_s) for one in seen if one.latency_s > 0]
+    width = 0.0
+    if len(logs) > 1:
+        mean = math.fsum(logs) / len(logs)
+        spread = math.sqrt(math.fsum((x - mean) ** 2 for x in logs) / (len(logs) - 1))
+        width = 1.06 * spread * len(logs) ** -0.2
+    found = []
+    for bound in bounds:
+        one = dice.choice(seen)
+        factor = math.exp(width * dice.gauss(0.0, 1.0) - width * width / 2)
+        out = max(1, round(one.output_tokens * factor))
+        if bound is not None and out > bound:
+            factor *= bound / out
+            out = bound
+        found.append(Seen(out, one.latency_s * factor))
+    return found

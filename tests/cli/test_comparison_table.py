@@ -6,6 +6,7 @@ import datetime
 import io
 from decimal import Decimal
 
+import attrs
 import pytest
 from rich.console import Console
 
@@ -158,6 +159,14 @@ def test_an_answer_without_usage_is_why_its_cost_is_unknown() -> None:
     said = [plain(line) for line in remarks(compared(ModelComparison.of("e", "m", [bare])))]
     assert said == [
         "m: the cost is unknown, since 1 answer came without a number of tokens",
+    ]
+
+
+def test_attempts_that_may_have_been_billed_by_nobody_knows_how_much_are_told() -> None:
+    cut = attrs.evolve(sample(0, 1.0, "1"), attempts=2, possibly_billed_usd=None)
+    said = [plain(line) for line in remarks(compared(ModelComparison.of("e", "m", [cut])))]
+    assert said == [
+        "m: what attempts that brought no answer cost besides is not known: give --max-tokens",
     ]
 
 

@@ -291,6 +291,9 @@ def _troubles(model: ModelComparison, name: str) -> Iterator[Line]:
             (f"{name}: ", "bold"),
             (f"besides, at most {most} for attempts that brought no answer", ""),
         ]
+    elif model.possibly_billed_usd is None and model.cost_usd is not None:
+        words = "what attempts that brought no answer cost besides is not known: give --max-tokens"
+        yield [(f"{name}: ", "bold"), (words, "")]
 
 
 def _example(model: ModelComparison) -> str:

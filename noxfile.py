@@ -94,6 +94,13 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """Show the pages in a real browser; it needs Debian's chromium and chromium-driver."""
+    install(session, "browser")
+    session.run("python", "-m", "pytest", "-m", "browser", "tests/browser", *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Run the properties and state machines for longer."""
     install(session, "tests")

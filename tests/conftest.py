@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A deadline of an example is an assertion on time, which a busy machine breaks.
@@ -16,3 +19,10 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("default")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Pass the browser's tests over unless `-m browser` asks: pip brings no browser."""
+    if collection_path == Path(__file__).parent / "browser":
+        return bool(config.getoption("markexpr") != "browser")
+    return None

@@ -296,11 +296,12 @@ class Batch:
                 route, self._start, self._start_timer, self._out_of_money, permits
             )
             self._bounds.add(route)
-        reason = self._stop.message if self._stop is not None else self._verdict(route)
-        if reason is not None:
-            self._spared += self._stop is None
-            self._deliver(unsent(index, request, route, reason))
-            return
+        if self._stop is not None or self._doom.verdicts:
+            reason = self._verdict(route) if self._stop is None else self._stop.message
+            if reason is not None:
+                self._spared += self._stop is None
+                self._deliver(unsent(index, request, route, reason))
+                return
         ticket = queue.ticket(request)
         why = route.why_never(ticket)
         if why is not None:
@@ -350,7 +351,7 @@ class Batch:
             while call is not None:
                 # One scope for the attempts of many calls, until it has fired.
                 with watched.renew() as scope:  # noqa: ASYNC912
-                    while call is not None and not scope.cancel_called:
+                    while call is not None and not watched.fired:
                         outcome = await call.run(watched)
                         self._end(call, outcome)
                         if self._writer is not None and self._writer.holds_up:

@@ -121,10 +121,10 @@ class Call:
                 else self._out_of_time(now)
             )
         found = await self._drive(Attempt.answer_streamed if streamed else Attempt.answer, scope)
-        if isinstance(found, GiveUp):
-            return self._failure(found)
-        assert isinstance(found, Answer)
-        return self.completion(found)
+        if isinstance(found, Answer):
+            return self.completion(found)
+        assert isinstance(found, GiveUp)
+        return self._failure(found)
 
     def attempt_timed_out(self) -> None:
         """Take note that the scope of an attempt has fired."""
@@ -203,14 +203,14 @@ class Call:
             match self._decision:
                 case Send():
                     found = await one(self._start_attempt(), scope)
+                    if isinstance(found, Answer):
+                        self._decision = self._attempt_ended(found)
+                        return found
                     if isinstance(found, Chunk):
                         self._tell_chunk(found)
                         return found
-                    if isinstance(found, Fault):
-                        scope.deadline = math.inf  # what follows has deadlines of its own
+                    scope.deadline = math.inf  # what follows has deadlines of its own
                     self._decision = self._attempt_ended(found)
-                    if isinstance(found, Answer):
-                        return found
                 case WaitUntil() as wait:
                     self._decision = await self._back_off(wait)
                 case GiveUp() as end:

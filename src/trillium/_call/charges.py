@@ -11,7 +11,7 @@ from trillium._call.attempt import Attempt
 from trillium._call.route import Route
 from trillium._policy.admission import Ticket
 from trillium._policy.quota_bucket import WHICH
-from trillium._policy.quota_meter import Charge, Meter
+from trillium._policy.quota_meter import Charge
 from trillium._policy.token_estimate import size_of
 from trillium._wire.rate_limit_headers import rate_limit_fields
 from trillium._wire.rate_limits import limits_in

@@ -27,12 +27,14 @@ class HasDeadline(Protocol):
 class WatchedScope:
     """A worker's cancel scope, cancelled by the watch when its deadline has passed."""
 
-    __slots__ = ("_deadline", "_watch", "scope")
+    __slots__ = ("_deadline", "_watch", "fired", "scope")
 
     def __init__(self, watch: DeadlineWatch) -> None:
         self._watch = watch
         self._deadline = math.inf
         self.scope = trio.CancelScope()
+        self.fired = False
+        """Whether the watch has cancelled it; to ask the scope costs a look at the clock."""
 
     @property
     def deadline(self) -> float:
@@ -49,6 +51,7 @@ class WatchedScope:
         """Return a new scope in the place of one that fired."""
         self._deadline = math.inf
         self.scope = trio.CancelScope()
+        self.fired = False
         return self.scope
 
 
@@ -97,6 +100,7 @@ class DeadlineWatch:
                 at = scope._deadline
                 if at <= now:
                     scope._deadline = math.inf
+                    scope.fired = True
                     scope.scope.cancel()
                 elif at < nearest:
                     nearest = at

@@ -41,7 +41,7 @@ DOOMS_MODEL: Final[Mapping[ErrorKind, str]] = {
 class Doom:
     """The verdicts of one batch."""
 
-    _verdicts: dict[Endpoint | tuple[Endpoint, str], Fault] = attrs.field(init=False, factory=dict)
+    verdicts: dict[Endpoint | tuple[Endpoint, str], Fault] = attrs.field(init=False, factory=dict)
     """By endpoint, and by (endpoint, model)."""
 
     def record(self, fault: Fault, *, endpoint: Endpoint, model: str) -> bool:
@@ -63,17 +63,15 @@ class Doom:
             key = endpoint, model
         else:
             return False
-        if key in self._verdicts:
+        if key in self.verdicts:
             return False
         # One record for all the rest: there may be a million of them.
         what = told.format(endpoint=endpoint.name, model=model)
         message = f"not sent: {what}: {fault.message}"
-        self._verdicts[key] = Fault(kind=ErrorKind.NOT_SENT, message=message)
+        self.verdicts[key] = Fault(kind=ErrorKind.NOT_SENT, message=message)
         return True
 
     def verdict(self, endpoint: Endpoint, model: str) -> Fault | None:
         """Return the fault of a request that need not be sent; None where it may succeed."""
-        verdicts = self._verdicts
-        if not verdicts:  # the hot path: one truth test per request
-            return None
+        verdicts = self.verdicts
         return verdicts.get(endpoint) or verdicts.get((endpoint, model))

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -30,6 +31,8 @@ from trillium.simulator import (
     SimulatorSettings,
     open_simulator,
 )
+
+NOBODY = 65534
 
 
 def prompts(count: int) -> list[trillium.Request]:
@@ -350,6 +353,34 @@ async def test_a_folder_that_takes_no_files_is_refused_before_anything_is_sent(
     with pytest.raises(OutputError, match="cannot be written: Not a directory"):
         await asked.outcomes(prompts(3), folder / "out.jsonl")
     assert asked.received == 0
+
+
+@pytest.fixture
+def closed_folder() -> Iterator[Path]:
+    """Have a folder that takes no files, also for those whom permissions do not bind."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name, "closed")
+        folder.mkdir()
+        Path(name).chmod(0o755)
+        folder.chmod(0o555)
+        mighty = os.geteuid() == 0
+        if mighty:
+            os.seteuid(NOBODY)
+        try:
+            yield folder
+        finally:
+            if mighty:
+                os.seteuid(0)
+
+
+async def test_a_read_only_folder_is_refused_before_anything_is_sent(
+    asked: Asked, closed_folder: Path
+) -> None:
+    refused = "out.jsonl: cannot be written: Permission denied; a journal has out.jsonl.meta beside"
+    with pytest.raises(OutputError, match=refused):
+        await asked.outcomes(prompts(3), closed_folder / "out.jsonl")
+    assert asked.received == 0
+    assert not list(closed_folder.iterdir())  # noqa: ASYNC240
 
 
 async def test_leaving_early_keeps_what_was_answered(asked: Asked, tmp_path: Path) -> None:

@@ -159,12 +159,27 @@ def open_journal(
         except FileExistsError:
             _refuse_existing(name, overwrite=overwrite, input_path=input_path)
             fd = os.open(name, flags | os.O_TRUNC, 0o666)
-    except FileNotFoundError:
-        folder = Path(name).parent
-        raise OutputError(f"the folder {folder} is not there: make it first", file=name) from None
     except OSError as error:
-        raise OutputError(f"cannot be written: {error.strerror}", file=name) from None
+        raise cannot_make(error, name) from None
     return Journal(fd, name=name, closes=True)
+
+
+def cannot_make(error: OSError, output: str, *, beside: str | None = None) -> OutputError:
+    """Return why an output, or what stands beside it, cannot be opened, in words.
+
+    Args:
+        error: Why.
+        output: The output's name.
+        beside: That of the file beside it, if it is that one.
+    """
+    folder = Path(output if beside is None else beside).parent
+    if isinstance(error, FileNotFoundError) and not folder.exists():
+        return OutputError(f"the folder {folder} is not there: make it first", file=output)
+    message = f"cannot be written: {error.strerror}"
+    if beside is not None:
+        name = Path(beside).name
+        message += f"; a journal has {name} beside it, so its folder must take new files"
+    return OutputError(message, file=output)
 
 
 def _refuse_existing(name: str, *, overwrite: bool, input_path: FilePath | None) -> None:

@@ -29,6 +29,7 @@ from typing import Any, Final, Self, final
 import attrs
 import msgspec
 
+from trillium._batch.journal import cannot_make
 from trillium.errors import OutputError, quote
 
 SUFFIX: Final = ".meta"
@@ -235,15 +236,13 @@ def lock_sidecar(journal: str, *, create: bool = True) -> Sidecar:
     while True:
         try:
             fd = os.open(path, flags, 0o666)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
             if not create:
                 message = "there is no such file, so nothing is known of the run: name its input"
                 raise OutputError(message, file=path) from None
-            folder = Path(path).parent
-            message = f"the folder {folder} is not there: make it first"
-            raise OutputError(message, file=journal) from None
+            raise cannot_make(error, journal, beside=path) from None
         except OSError as error:
-            raise OutputError(f"cannot be written: {error.strerror}", file=path) from None
+            raise cannot_make(error, journal, beside=path) from None
         sidecar = Sidecar(fd, path=path)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -26,7 +26,14 @@ class Bounds:
     adaptive: Concurrency | None = None
     """What finds out how many may be in flight, where nobody has said."""
     _limits: Limits | None = attrs.field(default=None, init=False)
+    _said: float = attrs.field(init=False)
+    """How many may be in flight where nothing adapts that."""
+    _most: int | None = attrs.field(default=None, init=False)
+    """How many of them the endpoints permit, as it was told on the way."""
     _routes: list[Route] = attrs.field(factory=list, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._said = self.places.total_tokens
 
     def add(self, route: Route) -> None:
         """Take in a route that the batch begins to use."""
@@ -53,9 +60,12 @@ class Bounds:
                 latency_s=outcome.latency_s,
                 output_tokens=0 if outcome.usage is None else outcome.usage.output_tokens,
             )
-            if adaptive.bound != self.places.total_tokens:
-                more = adaptive.bound > self.places.total_tokens
-                self.places.total_tokens = adaptive.bound
+            bound, most = adaptive.bound, self._most
+            if most is not None and bound > most:
+                bound = most
+            if bound != self.places.total_tokens:
+                more = bound > self.places.total_tokens
+                self.places.total_tokens = bound
                 if more:
                     self._wake()
         return 0 if adaptive is None else adaptive.bound
@@ -64,7 +74,7 @@ class Bounds:
         """Take note that a request was refused, or the provider overloaded."""
         if self.adaptive is not None:
             self.adaptive.throttled(in_flight=self.places.borrowed_tokens)
-            self.places.total_tokens = self.adaptive.bound
+            self._bind()
 
     def set_concurrency(self, concurrency: object) -> int:
         """Change how many may be in flight; return that.
@@ -76,7 +86,8 @@ class Bounds:
             msg = f"concurrency is {concurrency!r}: a whole number of at least 1 is needed"
             raise InvalidRequestError(msg)
         self.adaptive = None  # it has been said now
-        self.places.total_tokens = concurrency
+        self._said = concurrency
+        self._bind()
         self._wake()
         return concurrency
 
@@ -85,7 +96,14 @@ class Bounds:
         self._limits = limits
         for route in self._routes:
             route.station.quota.set_limits(limits, trio.current_time())
+        # A quota that was told no bound when a client began has no places to bound now.
+        self._most = limits.concurrency
+        self._bind()
         self._wake()
+
+    def _bind(self) -> None:
+        bound = self._said if self.adaptive is None else self.adaptive.bound
+        self.places.total_tokens = bound if self._most is None else min(bound, self._most)
 
     def _wake(self) -> None:
         for route in self._routes:

@@ -33,8 +33,10 @@ from trillium.limits import Counted
 MANY_S: Final = 1_000.0
 """At 100 requests in a second, and what is in the bucket: 100,250."""
 MINUTES_S: Final = 600.0
-MINUTES_SHARE: Final = 0.36
-"""Of the rate, where a minute's worth is held: else most of the job would go at once."""
+SOCKETS_SHARE: Final = 0.4
+"""Of the rate, over sockets: limits should bind, and not the cores that all runs share."""
+MINUTES_SHARE: Final = 0.15
+"""Where a minute's worth is held: most of the job goes at once."""
 HALVED_AT_S: Final = 60.0
 """Of two such."""
 QUICK_S: Final = 5.0
@@ -66,8 +68,9 @@ NOTE: Final = (
     "A wait is the time from the job's start until the provider let the request in; small are"
     " those of less than 300 tokens, large those of 2,000 or more, and Jain's index is of the mean"
     " waits of the three classes.\n"
-    "Requests bind at 100 a second, tokens at as many requests' worth; where the bucket holds a"
-    " minute's worth, at 0.36 of that over sockets. The other limit is three times as loose.\n"
+    "In virtual time requests bind at 100 a second, tokens at as many requests' worth; over sockets"
+    " at 40 a second, or 15 where the bucket holds a minute's worth. The other limit is three times"
+    " as loose there.\n"
     "Retries are six at most for all clients but async-batch-llm, which does not count those"
     " after refusals. Several runs go on at the same time, each with a provider of its own."
 )
@@ -206,6 +209,7 @@ def _meetings(*, quick: bool) -> Iterator[Meeting]:
             yield Meeting(Setting(ideal_s=QUICK_S), contestant)
         yield Meeting(Setting(ideal_s=QUICK_S, told=False), OURS)
         return
+    here = Setting(share=SOCKETS_SHARE)
     for setting in _told():
         for contestant in TOLD:
             yield Meeting(setting, contestant)
@@ -213,21 +217,22 @@ def _meetings(*, quick: bool) -> Iterator[Meeting]:
             yield Meeting(attrs.evolve(setting, headers=False), contestant)
     for headers in (True, False):
         for contestant in UNTOLD:
-            yield Meeting(Setting(told=False, headers=headers), contestant)
-    yield Meeting(Setting(told=False, counted=Counted.TOKENS), OURS)
-    yield Meeting(Setting(told=False, counted=Counted.TOKENS, headers=False), OURS)
+            yield Meeting(attrs.evolve(here, told=False, headers=headers), contestant)
+    for headers in (True, False):
+        setting = attrs.evolve(here, told=False, counted=Counted.TOKENS, headers=headers)
+        yield Meeting(setting, OURS)
     yield Meeting(Setting(told=False, held_s=60.0, share=MINUTES_SHARE), OURS)
     for told, headers in ((True, True), (False, True), (False, False)):
-        setting = Setting(told=told, headers=headers)
+        setting = attrs.evolve(here, told=told, headers=headers)
         yield Meeting(attrs.evolve(setting, count_refused=True), OURS)
         yield Meeting(_halved(setting), OURS)
-    yield Meeting(Setting(told=False, count_refused=True), OPENAI)
-    yield Meeting(Setting(told=False, count_refused=True), LM_DELUGE)
+    for contestant in (OPENAI, LM_DELUGE):
+        yield Meeting(attrs.evolve(here, told=False, count_refused=True), contestant)
 
 
 def _told() -> Iterator[Setting]:
     for counted in (Counted.REQUESTS, Counted.TOKENS):
-        yield Setting(counted=counted)
+        yield Setting(counted=counted, share=SOCKETS_SHARE)
         yield Setting(counted=counted, held_s=60.0, share=MINUTES_SHARE)
 
 

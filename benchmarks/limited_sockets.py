@@ -25,7 +25,7 @@ from benchmarks.limited_cases import Figures, Setting, figures, job
 from benchmarks.limited_provider import limits_of
 from benchmarks.limited_work import LimitedReading, LimitedWork
 
-CORES: Final = 1.2
+CORES: Final = 1.0
 """How much of the machine runs may use together, providers included."""
 PROVIDER_US: Final = 600.0
 """What the provider computes for each request, by a guess."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trio
 
+from tests.cli.calling import KEY_VARIABLE, trillium
 from trillium.cli.asking import asked_by, endpoint_asked_by
 from trillium.cli.flags import Server
 from trillium.cli.limit_flags import Permitted
 from trillium.cli.settings_file import configured, find_settings, read_settings
 from trillium.errors import InvalidRequestError
 from trillium.limits import LeakyBucket, Limits
+from trillium.simulator import open_simulator
 
 WHOLE = """
 [endpoints.openai]
@@ -133,3 +136,24 @@ def test_a_command_asks_what_flags_and_settings_come_to(
     found = endpoint_asked_by(Server(), "local")
     assert (found.model.name, found.limits.concurrency) == ("", 8)
     assert endpoint_asked_by(Server(), "openai").model.endpoint.name == "openai"
+
+
+@pytest.mark.slow
+def test_commands_ask_the_endpoints_of_the_file_beside_them(folder: Path) -> None:
+    """Each of them in the folder that it is run in; its limits hold, too."""
+
+    async def main() -> None:
+        async with open_simulator() as provider:
+            (folder / "trillium.toml").write_text(
+                f'[endpoints.local]\nbase_url = "{provider.base_url}"\nkey_env = "{KEY_VARIABLE}"\n'
+                "tokens_per_minute = 1000\n"
+            )
+            answered = await trillium("complete", "hello", "--model", "local/a/b")
+            assert (answered.code, answered.err) == (0, "")
+            assert provider.ledger.entries[-1].model == "a/b"
+            long = await trillium("complete", "hello " * 2000, "--model", "local/a/b")
+            assert (long.code, "can never be sent" in long.err) == (2, True), long.err
+            verified = await trillium("verify", "--provider", "local")
+            assert (verified.code, "accepted" in verified.out) == (0, True), verified.err
+
+    trio.run(main)

@@ -45,6 +45,9 @@ REAL: Final = [name for name in PROVIDERS if name != SIM]
 SERVER: Final = "https://llm.example/v1"
 """Stands in examples for a server of one's own."""
 COMMAND: Final = re.compile(r"^(?:python3? -m )?trillium (.*)$", re.MULTILINE)
+COMMANDS_SHOWN: Final = (
+    "batch", "plan", "complete", "compare", "report", "verify", "prices", "simulate", "demo",
+)  # fmt: skip
 FLAG: Final = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
@@ -185,7 +188,7 @@ def help_of() -> dict[str, str]:
     """What `--help` says, for each command."""
     said = trillium("--help").stdout
     found = {}
-    for name in ("batch", "complete", "compare", "verify", "prices", "simulate", "demo"):
+    for name in COMMANDS_SHOWN:
         assert re.search(rf"\b{name}\b", said)
         run = trillium(name, "--help")
         assert run.returncode == 0

@@ -239,6 +239,9 @@ def _plan(
     expected = rehearsals[0]
     seconds = sum(expected.waits_s.values())
     known = calibration if calibration is not None and calibration.seen else None
+    if expected.stopped is None and expected.failure:
+        without = count - expected.completed
+        measure.notes[f"{without:,} would not be answered, such as: {expected.failure}"] = None
     plan = Plan(
         endpoint=measure.route.station.endpoint.name,
         model=measure.route.model,

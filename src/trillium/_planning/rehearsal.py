@@ -86,6 +86,8 @@ class Rehearsal:
     """Seconds, by what the next request waited for."""
     completed: int
     attempts: int
+    failure: str = ""
+    """Why a request was not answered, if one was not: an example."""
     stopped: StopCause | None = None
 
 
@@ -187,6 +189,7 @@ class Watch(Observer):
         self._cause = Binding.LATENCY
         self._waits = dict.fromkeys(Binding, 0.0)
         self._completed = self._attempts = 0
+        self._failure = ""
 
     def found(self) -> Rehearsal:
         """Return what was seen."""
@@ -195,6 +198,7 @@ class Watch(Observer):
             waits_s={cause: seconds for cause, seconds in self._waits.items() if seconds},
             completed=self._completed,
             attempts=self._attempts,
+            failure=self._failure,
         )
 
     def attempt_started(self, *, index: int, attempt: int) -> None:  # noqa: ARG002
@@ -209,8 +213,11 @@ class Watch(Observer):
     def outcome(self, outcome: Outcome, *, request: Request | None = None) -> None:  # noqa: ARG002
         """Take note."""
         if outcome.attempts:
-            self._completed += outcome.success
             self._note()
+        if outcome.success:
+            self._completed += 1
+        elif not self._failure:
+            self._failure = str(outcome.error)
         self._look()
 
     def _note(self) -> None:

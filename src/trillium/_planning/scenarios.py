@@ -150,5 +150,6 @@ def rehearse_all(terms: Terms, parts: Sequence[Part], stop: StopSign, *, count: 
         waits_s=whole.waits_s,
         completed=round(whole.completed * times),
         attempts=round(whole.attempts * times),
+        failure=whole.failure,
         stopped=whole.stopped,
     )

@@ -149,6 +149,11 @@ def test_what_the_colours_say_is_said_in_words() -> None:
     ]
 
 
+def test_that_somebody_stopped_it_is_no_news_to_them() -> None:
+    stop = Stop(StopCause.DRAINED, "the batch was drained")
+    assert list(remarks(compared(model("a/m", 1.0, "1"), stop=stop))) == []
+
+
 def test_names_that_two_models_have_are_told_with_their_endpoints() -> None:
     said = [plain(line) for line in remarks(compared(model("a/m", 1, "2"), model("b/m", 2, "1")))]
     assert said[0] == "cheapest: b/m, $1,000.00 for 1,000 answers; 50 % less than a/m"

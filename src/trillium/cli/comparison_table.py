@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Literal, final
 
 import attrs
 
+from trillium._batch.statistics import StopCause
 from trillium._money.amounts import shown
 from trillium.cli.summary import counted, duration
 from trillium.cli.terminal import Line, printable
@@ -248,7 +249,7 @@ def remarks(comparison: Comparison) -> Iterator[Line]:
     yield from _winners(models, names)
     for model in models:
         yield from _troubles(model, names[model.name])
-    if comparison.stop is not None:
+    if comparison.stop is not None and comparison.stop.cause is not StopCause.DRAINED:
         yield [("stopped early: ", "bold yellow"), (comparison.stop.message, "")]
 
 

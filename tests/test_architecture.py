@@ -25,6 +25,7 @@ DOORS: Final = [
     "trillium.aio",
     "trillium.logs",
     "trillium.otel",
+    "trillium.pages",
     "trillium.pytest_plugin",
     "trillium.simulator",
     "trillium.sync",

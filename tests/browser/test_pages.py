@@ -16,7 +16,8 @@ from selenium.webdriver.common.by import By
 
 from tests.browser.conftest import Browser
 from tests.pages.samples import HOSTILE, compared, comparison, report, three
-from trillium.pages import batch_page, comparison_page
+from trillium.pages import comparison_page
+from trillium.pages.batch import batch_page
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

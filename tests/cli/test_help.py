@@ -20,6 +20,7 @@ COMMANDS = (
     "retry",
     "complete",
     "compare",
+    "report",
     "verify",
     "prices",
     "limits",

@@ -16,7 +16,7 @@ from trillium._report.sessions import Session
 from trillium._wire.outcome_lines import encode_outcome
 from trillium.completions import Failure
 from trillium.errors import ErrorKind, NotSentError
-from trillium.pages import batch_page
+from trillium.pages.batch import batch_page
 
 
 @pytest.fixture

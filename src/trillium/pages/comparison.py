@@ -194,7 +194,7 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
         ("Prompts", _asked(comparison)),
         (
             "Order",
-            f"all models at the same time, interleaved at random (seed {comparison.seed})",
+            f"all models at the same time, each in turn the first (seed {comparison.seed})",
         ),
         ("In flight", f"at most {count(comparison.concurrency)} requests of each model"),
         ("Took", duration(comparison.elapsed_s)),

@@ -23,6 +23,7 @@ QUESTIONS: Final = (
     "sse_decoder",
     "growth",
     "embedding",
+    "steps",
     "scheduling",
 )
 """Their order on the page."""

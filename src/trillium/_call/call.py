@@ -39,7 +39,7 @@ from trillium._policy.retry import (
 )
 from trillium._policy.retry_policy import THROTTLED_KINDS
 from trillium._wire.rate_limit_headers import rate_limit_fields
-from trillium.completions import Answer, Chunk, Completion, Failure, Outcome
+from trillium.completions import Answer, Chunk, Completion, Failure, Outcome, new_completion
 from trillium.errors import (
     ERROR_CLASSES,
     ErrorKind,
@@ -371,7 +371,7 @@ class Call:
         first_token_at = attempt.first_token_at
         headers = attempt.headers
         assert headers is not None
-        return Completion(
+        return new_completion(
             id=self.request.id,
             index=self.index,
             model=self.route.model,

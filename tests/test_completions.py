@@ -1,0 +1,41 @@
+"""What comes back: records that cannot be changed, however they were made."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import attrs
+import pytest
+
+from trillium.completions import Completion, FinishReason, Usage, new_completion
+
+ARGUMENTS: dict[str, Any] = {
+    "id": 7,
+    "index": 3,
+    "model": "m",
+    "endpoint": "e",
+    "text": "Hi",
+    "finish_reason": FinishReason.STOP,
+    "usage": Usage(input_tokens=1),
+    "latency_s": 0.5,
+    "parts": None,
+}
+
+
+def test_a_completion_made_quickly_is_the_same() -> None:
+    quick, usual = new_completion(**ARGUMENTS), Completion(**ARGUMENTS)
+    assert type(quick) is Completion
+    assert quick == usual
+    assert repr(quick) == repr(usual)
+    assert attrs.evolve(quick, text="Ho") == attrs.evolve(usual, text="Ho")
+    assert pickle.loads(pickle.dumps(quick)) == copy.deepcopy(quick) == usual
+    assert quick.parts == usual.parts
+
+
+def test_a_completion_made_quickly_cannot_be_changed() -> None:
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        new_completion(**ARGUMENTS).text = "Ho"  # type: ignore[misc]  # that is the point
+    with pytest.raises(TypeError, match="latency_s"):
+        new_completion(**{k: v for k, v in ARGUMENTS.items() if k != "latency_s"})

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from trillium._policy.quota import Quota
 from trillium._policy.quota_bucket import LOG_GRAIN_S, MAX_LOG, Bucket
 from trillium._policy.quota_meter import FIRST_HOLD_S, LEAST_HOLD_S, Charge, Meter
-from trillium._policy.quota_pace import GROWTH, SHORT_S, Pace
+from trillium._policy.quota_pace import GROWTH, IDLE_S, SHORT_S, Pace
 from trillium._policy.token_estimate import FIRST_BYTES_PER_TOKEN, RequestSize
 from trillium.limits import ChargeRule, Counted, LeakyBucket, Limits, LimitSighting
 from trillium.messages import Request
@@ -157,6 +157,31 @@ class QuotaMachine(RuleBasedStateMachine):
 
 TestQuota = QuotaMachine.TestCase
 TestQuota.settings = settings(stateful_step_count=40)
+
+
+@pytest.mark.parametrize(
+    "costs",
+    [
+        [1, 120, 1, 1, 23, 26, 45, 52, 41, 187, 1, 14, 14, 300, 1, 1, 199],
+        [1, 117, 1, 1, 1, 254, 2, 239, 15, 300, 101],
+    ],
+)
+def test_a_bucket_that_was_full_again_has_lost_a_part_of_a_fill(costs: list[int]) -> None:
+    """The phases that were known before say nothing of what comes after."""
+    machine = QuotaMachine()
+    machine.open_provider(
+        requests=None, tokens=6000.0, held_s=2.5, step=1.0, phase=0.25, headers=True
+    )
+    for cost in costs:
+        machine.send(cost)
+
+
+def test_phases_that_were_long_ago_are_forgotten() -> None:
+    bucket = Bucket(Counted.REQUESTS, 600.0, 60.0, told=True)
+    for at in (1.0, 2.1, 5.0, 9.0, 13.0):
+        missing = bucket.take(25.0 if at < 2.0 else 9.0, at)
+        bucket.see(max(0.0, 30.0 - missing), missing, at, at, sent=bucket.sent, cost=9.0)
+    assert 1.0 <= bucket.room <= 20.0
 
 
 def meter_of(limits: Limits | None = None, rule: ChargeRule = ChargeRule.SUM) -> Meter:
@@ -478,7 +503,7 @@ def test_a_pace_finds_the_rate_between_two_refusals() -> None:
     pace = Pace.begin(1000, 1.0, 0.0, most=math.inf)
     pace.accepted = 500
     pace.refused(5.0, 5.0)
-    assert pace.bucket.rate == pytest.approx(175.0), "no refusal cuts it to less than a quarter"
+    assert pace.bucket.rate == pytest.approx(225.0), "no refusal cuts it to less than a quarter"
     pace.accepted = 501
     pace.refused(10.0, 10.0)
     assert pace.bucket.rate == pytest.approx(96.0)
@@ -499,6 +524,7 @@ def test_a_pace_grows_the_faster_the_longer_nothing_was_refused(
 ) -> None:
     assert any(share == s for _, s in GROWTH)
     pace = Pace.begin(100, 1.0, 0.0, most=math.inf)
+    pace.found_in_s = 100.0
     pace.grown_at = since_s - 1.0
     before = pace.bucket.rate
     pace.grow(since_s, most=math.inf)
@@ -509,6 +535,29 @@ def test_a_pace_grows_the_faster_the_longer_nothing_was_refused(
     pace.wanted, pace.grown_at = True, since_s - 0.5
     pace.grow(since_s, most=math.inf)
     assert pace.bucket.rate == pytest.approx(before * (1 + share)), "once in a second"
+
+
+@pytest.mark.parametrize(("found_in_s", "share"), [(1.0, 0.15), (5.0, 0.05), (25.0, 0.01)])
+def test_a_pace_grows_the_faster_the_less_is_known_of_it(found_in_s: float, share: float) -> None:
+    pace = Pace.begin(100, 1.0, 0.0, most=math.inf)
+    assert pace.found_in_s == SHORT_S
+    pace.accepted = 100
+    pace.refused(found_in_s, found_in_s)
+    before, pace.wanted = pace.bucket.rate, True
+    pace.grow(found_in_s + 1.0, most=math.inf)
+    assert pace.bucket.rate == pytest.approx(before * (1 + share))
+
+
+def test_a_pace_that_nobody_waits_for_is_given_up() -> None:
+    meter = meter_of()
+    meter.throttled(Charge(taken_at=0.0), 0.0, 0.0)
+    assert not meter.quiet
+    for second in range(1, int(IDLE_S)):
+        meter.take(Charge(), 2.0 * second)
+        assert (meter.pace is None) is (2.0 * second >= IDLE_S)
+    assert not meter.buckets
+    assert meter.ready_at(Charge(), 2 * IDLE_S) == 2 * IDLE_S
+    assert meter.quiet
 
 
 def test_a_pace_is_known_to_be_wanted_and_grows_as_requests_are_sent() -> None:

@@ -15,11 +15,14 @@ How much may be missing at most, the *room*, is the least that is certain:
   The least that was seen in the last seconds counts: it holds the step of such a provider, the
   use that others make of the limit, and requests that overtook each other on their way. Sizes
   are kept by the phase of the step; the longest run of phases in which none was seen is kept in
-  reserve. Of requests that left within `OVERTAKEN_S` of one another nobody knows which came
-  first. Where these are many, a size counts as if all of them had come before it, which it may
-  not exceed, and shows nothing of a phase; else a burst would look like a bucket that has shrunk.
-  (To use what is there right after each fill was tried: it wins a tenth of a second at the end
-  of a job, and costs a refusal in 60,000, where a fill and a request meet.)
+  reserve. A bucket that is full loses a part of the fill that comes next, so all that was known
+  of phases is forgotten whenever it may have been full.
+- Of requests that left within `OVERTAKEN_S` of one another nobody knows which came first. Where
+  these are many, a size counts as if all of them had come before it, which it may not exceed,
+  and shows nothing of a phase; else a burst would look like a bucket that has shrunk.
+
+(To use what is there right after each fill was tried: it wins a tenth of a second at the end of a
+job, and costs a refusal in 60,000, where a fill and a request meet.)
 
 The rule of passing is that of GCRA: `missing + cost <= room`. What costs more than the room
 passes when nothing is missing. `missing` is never below 0.
@@ -106,7 +109,12 @@ class Bucket:
     Last in each, those that show nothing of a phase."""
     _since: float = attrs.field(default=-math.inf, init=False)
     _full_at: float = attrs.field(default=-math.inf, init=False)
-    """When nothing was missing last."""
+    """When it may have been full last."""
+    _knows_phases: bool = attrs.field(default=False, init=False)
+    _level: float = attrs.field(default=0.0, init=False)
+    """The most that was ever in it."""
+    _lead: float = attrs.field(default=0.0, init=False)
+    """It may be full with so much missing as we know it: right after a fill there is more."""
 
     def __attrs_post_init__(self) -> None:
         self.which = WHICH[self.counted]
@@ -118,12 +126,14 @@ class Bucket:
         """Return how much is missing from a full bucket."""
         if now > self._at:
             left = self._missing - (now - self._at) * self.rate
-            if left > 0.0:
-                self._missing = left
-            else:
-                self._missing = 0.0
-                self._full_at = now
+            self._missing = left if left > 0.0 else 0.0
             self._at = now
+            if left <= self._lead:
+                self._full_at = now
+                if self._knows_phases:
+                    self._forget_phases()
+                if left <= 0.0:
+                    self._lead = 0.0
         return self._missing
 
     def ready_at(self, cost: float, now: float) -> float:
@@ -177,6 +187,7 @@ class Bucket:
         if amount == self.amount:
             return
         self.missing(now)  # until now at the old rate
+        self._level = 0.0
         self.amount = amount
         self.rate = amount / self.window_s
         if self.seen_at == -math.inf:
@@ -190,6 +201,7 @@ class Bucket:
         self.rate = amount / self.window_s
         self.room = self._first_room()
         self.seen_at = -math.inf
+        self._knows_phases = False
 
     def see(
         self,
@@ -212,6 +224,8 @@ class Bucket:
             cost: What it was charged.
         """
         size = remaining + missing
+        if remaining + cost > self._level:
+            self._level = remaining + cost
         in_crowd = False
         if sent < math.inf:
             earlier, later = self._sent_near(sent_at, sent, cost)
@@ -231,20 +245,35 @@ class Bucket:
         if size >= span[phase]:
             return
         span[phase] = size
+        self._knows_phases = self._knows_phases or tells
         self._judge([a if a < b else b for a, b in zip(span, before, strict=True)])
+
+    def _forget_phases(self) -> None:
+        """Take note that a full bucket has lost a part of a fill: from now on others are missed."""
+        self._knows_phases = False
+        for span in self._spans:
+            least = min(span)
+            span[:] = [math.inf] * (PHASES + 1)
+            span[PHASES] = least
+        self._judge([min(a, b) for a, b in zip(*self._spans, strict=True)])
 
     def follow(self, level: float, now: float) -> None:
         """Take note of what is left now, where the charges since are not kept."""
         self._missing, self._at = 0.0, now
         self._spans = ([math.inf] * (PHASES + 1), [math.inf] * (PHASES + 1))
         self.seen_at = self._since = self._full_at = now
+        self._knows_phases = False
         self.room = self._bounded(level)
 
     def _judge(self, least: list[float]) -> None:
         """Say how much may be missing, by the least sizes that were seen in each phase."""
         margin = self.rate * MARGIN_S[self.which]
         step = self.rate * min(STEP_S, self.window_s)
-        unseen = _longest_run_of(math.inf, least[:PHASES])
+        phases = least[:PHASES]
+        unseen = _longest_run_of(math.inf, phases)
+        if self._knows_phases:
+            most = max((size for size in phases if size < math.inf), default=0.0)
+            self._lead = min(max(0.0, most - self._level), step)
         self.room = self._bounded(min(least) - margin - step * unseen / PHASES)
 
     def _bounded(self, room: float) -> float:

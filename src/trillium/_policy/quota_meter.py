@@ -216,6 +216,9 @@ class Meter:
         if pace is not None:
             pace.accepted += 1
             pace.grow(now, most=self._most_rate())
+            if pace.is_idle(now):
+                self.pace = None
+                self.refresh()
 
     def let_go(self, request: Request | None) -> None:
         """Take note of a request that is sent without a charge."""

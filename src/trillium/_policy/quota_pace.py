@@ -5,9 +5,13 @@ Additive increase, multiplicative decrease, with two things that a bare AIMD lac
 - Between two refusals the provider's bucket was empty at both ends, so what it let in, over the
   time between, is its very rate. The pace goes to a little below that, not to a share of
   whatever was tried. Two refusals are enough to find the rate from any start.
-  The very first refusal has a full bucket before it: that pace is a guess, to be cut again.
-- The longer there is no refusal, the faster the pace grows: a limit that was raised, or a bucket
-  that was only drained by others, is found again in a minute or two.
+- How fast it grows says how little is known. The very first refusal had a full bucket before it,
+  or it was a stray one: that pace is a guess, and is soon left behind. A rate that was found in a
+  second or two may be wrong by half, where buckets are filled by the second; the longer the time
+  was, the slower the pace grows. And the longer there is no refusal, the faster: a limit that was
+  raised is found again in a minute or two.
+
+A pace that nobody has waited for in `IDLE_S` is given up.
 
 Refusals of requests that were sent before the pace was last cut say nothing new.
 A pace grows only while requests wait for it.
@@ -23,8 +27,8 @@ import attrs
 from trillium._policy.quota_bucket import Bucket
 from trillium.limits import Counted
 
-FIRST_SHARE: Final = 0.7
-"""Of the rate at the first refusal: a full bucket had helped it."""
+FIRST_SHARE: Final = 0.9
+"""Of the rate at the first refusal. A full bucket may have helped it; if so, there is a second."""
 FOUND_SHARE: Final = 0.96
 """Of the rate that was found between two refusals."""
 WORST_CUT: Final = 0.25
@@ -34,6 +38,12 @@ SHORT_S: Final = 1.0
 and a bucket that is filled by the second may have had no fill."""
 GROWTH: Final = ((10.0, 0.006), (40.0, 0.012), (math.inf, 0.03))
 """Until so many seconds after the last refusal, the pace grows by this share each second."""
+UNSURE_GROWTH: Final = 0.25
+"""The pace grows by this share each second, over the seconds in which its rate was found ..."""
+MOST_GROWTH: Final = 0.15
+"""... but by no more than this."""
+IDLE_S: Final = 30.0
+"""A pace that did not matter for so long matters no more."""
 LEAST_RATE: Final = 1 / 60
 """Requests in a second: slower than this nobody learns that more is permitted again."""
 
@@ -47,16 +57,23 @@ class Pace:
     refused_at: float
     """When the last refusal came that counted."""
     grown_at: float
+    found_in_s: float = 60.0
+    """How long the time was in which its rate was found."""
     accepted: int = 0
     """How many requests were sent since, less those that were refused."""
     wanted: bool = False
     """Whether a request had to wait for the pace since it last grew."""
+    waited_at: float = attrs.field(init=False)
+    """When that was last so."""
+
+    def __attrs_post_init__(self) -> None:
+        self.waited_at = self.refused_at
 
     @classmethod
     def begin(cls, accepted: int, elapsed_s: float, now: float, *, most: float) -> Pace:
         """Return the pace after a first refusal, when so many had been let in in so long."""
         rate = FIRST_SHARE * max(accepted, 1) / max(elapsed_s, SHORT_S)
-        return cls(_bucket(min(max(rate, LEAST_RATE), most)), now, now)
+        return cls(_bucket(min(max(rate, LEAST_RATE), most)), now, now, SHORT_S)
 
     def refused(self, sent_at: float, now: float, *, news: bool = True) -> None:
         """Take in a refusal of a request that was sent then.
@@ -77,11 +94,12 @@ class Pace:
         found = FOUND_SHARE * self.accepted / elapsed_s
         lowest = max(rate * WORST_CUT, LEAST_RATE)
         self._set(max(lowest, min(found, rate * FOUND_SHARE)), now)
-        self.refused_at = self.grown_at = now
+        self.refused_at = self.grown_at = self.waited_at = now
+        self.found_in_s = elapsed_s
         self.accepted = 0
 
     def grow(self, now: float, *, most: float) -> None:
-        """Let the pace grow with the time that nothing was refused."""
+        """Let the pace grow with the time that nothing was refused, if somebody waited for it."""
         elapsed_s = now - self.grown_at
         if elapsed_s < 1.0:
             return
@@ -89,8 +107,14 @@ class Pace:
         if self.wanted:
             since_s = now - self.refused_at
             share = next(share for until, share in GROWTH if since_s < until)
+            share = max(share, min(UNSURE_GROWTH / self.found_in_s, MOST_GROWTH))
             self._set(min(self.bucket.rate * (1.0 + share * min(elapsed_s, 5.0)), most), now)
             self.wanted = False
+            self.waited_at = now
+
+    def is_idle(self, now: float) -> bool:
+        """Whether nobody has had to wait for it for so long that it can be given up."""
+        return now - self.waited_at >= IDLE_S
 
     def _set(self, rate: float, now: float) -> None:
         self.bucket.missing(now)

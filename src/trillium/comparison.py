@@ -105,7 +105,8 @@ class ModelComparison:
     """How much less that is than with the dearest model, as a share from 0 to 1; None where the
     cost is not known."""
     connect_s: float | None
-    """How long its connections took to be set up before the first request; in no other figure."""
+    """How long its connections took to be set up before the first request; in no other figure.
+    None where they could not all be."""
     samples: tuple[ComparisonSample, ...] = attrs.field(repr=False)
     """In the order of repeats and prompts."""
 

@@ -38,13 +38,13 @@ class SimTransport:
         port = self._port if self._port is not None else await self._start()
         return await self._pool.send(self._local(target, port), body)
 
-    async def connect_ahead(self, target: Target, count: int) -> None:
+    async def connect_ahead(self, target: Target, count: int) -> int:
         """Start the simulator if need be, and make connections to it; see `Pool`.
 
         Raises:
             UsageError: The client has no nursery to start it in.
         """
-        await self._pool.connect_ahead(self._local(target, await self._start()), count)
+        return await self._pool.connect_ahead(self._local(target, await self._start()), count)
 
     async def aclose(self) -> None:
         """Close all connections; the server ends with the client's block."""

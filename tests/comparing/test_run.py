@@ -230,10 +230,41 @@ def test_a_server_that_nobody_reaches_delays_no_other() -> None:
         nowhere = trillium.Model(trillium.Endpoint(name="no", base_url="http://127.0.0.1:1"), "m")
         found = await rivals.client.compare(PROMPTS, [nowhere, *rivals.models])
         assert [model.succeeded for model in found.models] == [0, 12]
+        assert [model.connect_s is None for model in found.models] == [True, False]
         assert found.models[0].failures[trillium.ErrorKind.CONNECTION_FAILED] == 12
         assert max(s.started_s for s in found.models[1].samples) == pytest.approx(6.0)  # type: ignore[type-var]  # all were sent
 
     run_rivals(main, steady(), retry=RetryPolicy(max_attempts=2))
+
+
+def test_a_server_that_never_speaks_delays_the_start_by_ten_seconds_and_no_figure() -> None:
+    async def main(rivals: Rivals) -> None:
+        async with trio.open_nursery() as nursery:
+            (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+            port = listener.socket.getsockname()[1]
+            silent = trillium.Endpoint(name="silent", base_url=f"https://127.0.0.1:{port}")
+            nursery.start_soon(trio.serve_listeners, _say_nothing, [listener])
+            started_at = trio.current_time()
+            found = await rivals.client.compare(
+                PROMPTS[:1],
+                [trillium.Model(silent, "m"), *rivals.models],
+                timeouts=trillium.Timeouts(request_s=5),
+            )
+            assert trio.current_time() - started_at == pytest.approx(15.0)
+            nursery.cancel_scope.cancel()
+        assert found.elapsed_s == pytest.approx(5.0)
+        silent_s, quick_s = (model.connect_s for model in found.models)
+        assert silent_s is None
+        assert quick_s == pytest.approx(0.0)
+        assert found.models[0].failures == {trillium.ErrorKind.REQUEST_TIMEOUT: 1}
+        assert found.models[1].samples[0].latency_s == pytest.approx(3.0)
+
+    run_rivals(main, steady())
+
+
+async def _say_nothing(stream: trio.SocketStream) -> None:
+    async with stream:
+        await trio.sleep_forever()
 
 
 def test_one_model_that_fails_loses_no_other() -> None:

@@ -474,9 +474,9 @@ def nowhere() -> Target:
 
 async def test_connections_made_ahead_carry_the_requests_that_come_then(pool):
     async with serving(always(answer(b"hello"))) as server:
-        await pool.connect_ahead(server.target(), 3)
+        assert await pool.connect_ahead(server.target(), 3) == 3
         assert (pool.open_connections, pool.idle_connections) == (3, 3)
-        await pool.connect_ahead(server.target(), 2)
+        assert await pool.connect_ahead(server.target(), 2) == 3
         assert pool.open_connections == 3
         async with trio.open_nursery() as nursery:
             for _ in range(3):
@@ -486,7 +486,7 @@ async def test_connections_made_ahead_carry_the_requests_that_come_then(pool):
 
 async def test_a_connection_that_cannot_be_made_ahead_is_left_to_its_request(pool):
     target = nowhere()
-    await pool.connect_ahead(target, 2)
+    assert await pool.connect_ahead(target, 2) == 0
     assert pool.open_connections == 0
     with pytest.raises(ConnectionBrokenError):
         await pool.send(target, b"{}")

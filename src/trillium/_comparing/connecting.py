@@ -24,28 +24,30 @@ MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 class Connects(Protocol):
     """A transport that can connect without a request."""
 
-    async def connect_ahead(self, target: Target, count: int) -> None:
-        """Make connections until so many are idle."""
+    async def connect_ahead(self, target: Target, count: int) -> int:
+        """Make connections until so many are idle; return how many are."""
 
 
-async def connect_ahead(station: Station, count: int) -> float:
+async def connect_ahead(station: Station, count: int) -> float | None:
     """Have connections for so many requests at once; return how long that took, in seconds.
 
-    What goes wrong is left to the requests, which tell of it.
+    What goes wrong is left to the requests, which tell of it; then it is None.
     """
-    started_at = trio.current_time()
+    started_at, made = trio.current_time(), 0
     target = station.target(station.dialect.models_path(model=None), method="GET")
     with trio.move_on_after(CONNECT_S):
         if isinstance(station.transport, Connects):
-            await station.transport.connect_ahead(target, count)
+            made = await station.transport.connect_ahead(target, count)
         else:
+            answered: list[int] = []
             async with trio.open_nursery() as nursery:
                 for _ in range(count):
-                    nursery.start_soon(_ask_for_models, station, target)
-    return trio.current_time() - started_at
+                    nursery.start_soon(_ask_for_models, station, target, answered)
+            made = len(answered)
+    return trio.current_time() - started_at if made >= count else None
 
 
-async def _ask_for_models(station: Station, target: Target) -> None:
+async def _ask_for_models(station: Station, target: Target, answered: list[int]) -> None:
     try:
         exchange = await station.transport.send(target, b"")
         try:
@@ -54,3 +56,4 @@ async def _ask_for_models(station: Station, target: Target) -> None:
             await exchange.aclose()
     except RequestError:
         return  # noqa: ASYNC910  # sending was one, also where it failed
+    answered.append(exchange.status)

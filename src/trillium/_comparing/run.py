@@ -114,7 +114,7 @@ class Comparing:
         purses = [open_purse(*budgets, routes, model) for model in named]
         self._purse: Purse | None = purses[0]
         self._samples: list[list[ComparisonSample]] = [[] for _ in named]
-        self._connect_s: dict[Endpoint, float] = {}
+        self._connect_s: dict[Endpoint, float | None] = {}
         self._started_at = datetime.datetime.now(datetime.UTC)
         self._stopwatch = Stopwatch()
         self._elapsed_s = 0.0

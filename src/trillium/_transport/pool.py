@@ -265,7 +265,7 @@ class Pool:
         """Do the same, but give the body out as it came: its content coding is not undone."""
         return self._send(target, body, decoded=False)
 
-    async def connect_ahead(self, target: Target, count: int) -> None:
+    async def connect_ahead(self, target: Target, count: int) -> int:
         """Make connections until so many are idle, for requests that will come at once.
 
         Nothing is sent on them. One that cannot be made is left to the request that needs it,
@@ -274,6 +274,9 @@ class Pool:
         Args:
             target: Where those requests will go.
             count: How many there will be.
+
+        Returns:
+            How many are idle now.
 
         Raises:
             ClientClosedError: The transport is closed.
@@ -284,6 +287,7 @@ class Pool:
         async with trio.open_nursery() as nursery:
             for _ in range(count - len(origin.idle)):
                 nursery.start_soon(self._connect_one_ahead, origin)
+        return len(origin.idle)
 
     async def aclose(self) -> None:  # noqa: ASYNC910  # what else is closed next must be, too
         """Close all connections; idempotent. What is in flight breaks."""

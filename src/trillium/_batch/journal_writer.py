@@ -55,21 +55,20 @@ RETRY_S: Final = 1.0
 """How long after a failed write the next is tried, if no further outcome comes before."""
 
 
+Appended = tuple[Outcome, Request | None, Route | None, float]
+"""An outcome, what it is of, where that went, and when it was there by trio's clock. A tuple, since
+it is made on the event loop; all else of a line is, in the thread."""
+
+
 @final
 @attrs.define(eq=False)
-class Written:
-    """An outcome on its way to the disk, and what its line is made of."""
+class Encoded:
+    """An outcome whose line is made."""
 
     outcome: Outcome
-    request: Request | None
-    route: Route | None
-    was_sent: bool
-    """Whether it counts as in flight until it is on the disk."""
-    ended_at: float
-    """When it was there, in seconds of Unix time."""
-    digest: str | None = None
+    digest: str | None
     """Of the request, in its line."""
-    offset: int = 0
+    offset: int
     """Where its line begins."""
 
 
@@ -112,18 +111,19 @@ class JournalWriter:
         """Where the next line begins."""
         self.lock = threading.Lock()
         """Held by whoever writes: an abandoned thread may still be at it when the run ends."""
-        self._appended: deque[Written] = deque()
-        self._encoded: deque[Written] = deque()
+        self._appended: deque[Appended] = deque()
+        self._encoded: deque[Encoded] = deque()
         """Handed to `_journal`, and not known to be on the disk."""
-        self._on_disk: deque[Written] = deque()
+        self._on_disk: deque[Encoded] = deque()
         """To be given out."""
         self._sync_failed = False
         self._stopping = threading.Event()
         self._awake = threading.Event()
         self._wake_at: float = math.inf
         """How many appended outcomes wake the thread."""
-        self._clock_offset: float | None = None
-        """What turns trio's clock into Unix time, from the first outcome on."""
+        self._clock_offset = 0.0
+        """What turns trio's clock into Unix time. So durations between two lines are those of
+        trio's clock, a simulated one too."""
         self._unwritten = Unwritten()
         self._in_flight: Callable[[], int] = _nothing
         self._give_out: Callable[[Outcome], None] | None = None
@@ -145,10 +145,13 @@ class JournalWriter:
             failed: Called after each time that something could not be written (`error`).
         """
         self._in_flight, self._give_out = in_flight, give_out
+        self._clock_offset = time.time() - trio.current_time()
         nursery.start_soon(self._run, failed, name="trillium batch: journal")
 
     def admit(self, index: int) -> None:
         """Note that a request is about to be sent."""
+        if index < self._sidecar.admitted:
+            return
         try:
             self._sidecar.admit(index)
         except OSError as error:
@@ -157,13 +160,9 @@ class JournalWriter:
 
     def append(self, outcome: Outcome, request: Request | None, route: Route | None) -> None:
         """Take an outcome, to be written soon and given out then. It neither blocks nor fails."""
-        now = trio.current_time()
-        if self._clock_offset is None:
-            # Durations between two lines are then those of trio's clock, a simulated one too.
-            self._clock_offset = time.time() - now
-        was_sent = outcome.attempts > 0
-        self._unwritten.count += was_sent
-        self._appended.append(Written(outcome, request, route, was_sent, now + self._clock_offset))
+        self._appended.append((outcome, request, route, trio.current_time()))
+        if outcome.attempts:
+            self._unwritten.count += 1
         if len(self._appended) >= self._wake_at:
             self._wake()
         if self._on_disk:
@@ -180,7 +179,7 @@ class JournalWriter:
 
     def unwritten(self) -> list[Outcome]:
         """Return the outcomes that are not on the disk, the first first."""
-        return [written.outcome for written in (*self._encoded, *self._appended)]
+        return [*(line.outcome for line in self._encoded), *(each[0] for each in self._appended)]
 
     def raise_error(self) -> None:
         """Raise why it cannot be written, once all that was appended was tried.
@@ -246,7 +245,7 @@ class JournalWriter:
         sent = 0
         while self._on_disk:
             line = self._on_disk.popleft()
-            sent += line.was_sent
+            sent += line.outcome.attempts > 0
             if self._digests is not None and line.digest is not None and line.outcome.success:
                 self._digests.put(int(line.digest, 16), line.offset)
             give_out(line.outcome)
@@ -290,11 +289,12 @@ class JournalWriter:
         if journal is None or self._sync_failed:
             return
         while self._appended:
-            line = self._appended[0]
-            line.digest = self._fingerprints.short(line.request, line.route)
-            line.offset = self._end
-            self._end += journal.append(line.outcome, request=line.digest, ended_at=line.ended_at)
-            self._encoded.append(line)
+            outcome, request, route, at = self._appended[0]
+            digest = self._fingerprints.short(request, route)
+            ended_at = at + self._clock_offset
+            length = journal.append(outcome, request=digest, ended_at=ended_at)
+            self._encoded.append(Encoded(outcome, digest, self._end))
+            self._end += length
             self._appended.popleft()
         if not self._encoded:
             return

@@ -11,20 +11,11 @@ from typing import Any
 import attrs
 import pytest
 import trio
-from trio.testing import MockClock
 
 import trillium
-from trillium.prices import Prices, parse_list
-from trillium.simulator import SimulatedQuota, SimulatorSettings, open_simulator
+from tests.planning.shop import in_shop
+from trillium.simulator import SimulatedProvider, SimulatedQuota, SimulatorSettings
 
-LIST = """
-provider = "shop"
-source = "made up"
-[models.m]
-input = 2.0
-output = 8.0
-"""
-PRICES = Prices((parse_list(LIST, file="shop.toml"),))
 RULES = {
     "reserved": trillium.ChargeRule.SUM,
     "larger": trillium.ChargeRule.LARGER,
@@ -78,27 +69,22 @@ def run(
         for i in range(count)
     ]
 
-    async def main() -> None:
-        async with open_simulator(settings) as provider:
-            endpoint = trillium.Endpoint(
-                name="shop",
-                base_url=provider.base_url,
-                key=provider.key,
-                charge_rule=RULES[permitted.get("charge", "reserved")],
-            )
-            async with trillium.open_client(
-                trillium.Model(endpoint, "m"), limits=trillium.Limits(**limits), prices=PRICES
-            ) as client:
-                plan = await client.plan(requests, concurrency=concurrency, assume=assume)
-                assert not provider.ledger.received  # it sends nothing
-                began = trio.current_time()
-                async with client.batch(requests, concurrency=concurrency) as batch:
-                    outcomes = [outcome async for outcome in batch]
-                assert all(outcome.success for outcome in outcomes)
-                seconds = trio.current_time() - began
-                found.append(Ran(plan=plan, seconds=seconds, statistics=batch.statistics()))
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        plan = await client.plan(requests, concurrency=concurrency, assume=assume)
+        assert not provider.ledger.received  # it sends nothing
+        began = trio.current_time()
+        async with client.batch(requests, concurrency=concurrency) as batch:
+            outcomes = [outcome async for outcome in batch]
+        assert all(outcome.success for outcome in outcomes)
+        seconds = trio.current_time() - began
+        found.append(Ran(plan=plan, seconds=seconds, statistics=batch.statistics()))
 
-    trio.run(main, clock=MockClock(autojump_threshold=0))
+    in_shop(
+        main,
+        settings,
+        rule=RULES[permitted.get("charge", "reserved")],
+        limits=trillium.Limits(**limits),
+    )
     return found[0]
 
 

@@ -15,7 +15,7 @@ from typing import Final, final
 import attrs
 
 from trillium._money.amounts import EXACT, ZERO
-from trillium._planning.intervals import Estimate, dice_of, estimate
+from trillium._planning.intervals import NORMAL, Estimate, dice_of, estimate, even_draws
 from trillium.completions import Completion, Outcome
 from trillium.plans import PlanSample
 
@@ -144,9 +144,10 @@ def redraw(seen: Sequence[Seen], bounds: Sequence[int | None], dice: random.Rand
         spread = math.sqrt(math.fsum((x - mean) ** 2 for x in logs) / (len(logs) - 1))
         width = 1.06 * spread * len(logs) ** -0.2
     found = []
-    for bound in bounds:
-        one = dice.choice(seen)
-        factor = math.exp(width * dice.gauss(0.0, 1.0) - width * width / 2)
+    chosen, spreads = even_draws(len(bounds), dice), even_draws(len(bounds), dice)
+    for bound, choice, place in zip(bounds, chosen, spreads, strict=True):
+        one = seen[int(choice * len(seen))]
+        factor = math.exp(width * NORMAL.inv_cdf(place) - width * width / 2)
         out = max(1, round(one.output_tokens * factor))
         if bound is not None and out > bound:
             factor *= bound / out

@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
 from collections.abc import Sequence
 from typing import Final, final
 
 import attrs
 
+NORMAL: Final = statistics.NormalDist()
 LEAST: Final = 5
 """Of fewer answers no interval is told: drawn from again, they are too often all the same."""
-REDRAWS: Final = 999
+REDRAWS: Final = 499
 SAME: Final = 0.01
 """What values that are all the same may differ from all the others, as a share."""
 MOST_ERRORS: Final = 12.0
@@ -94,3 +96,13 @@ def _ratio(pairs: Sequence[tuple[float, float]]) -> tuple[float, float]:
 def dice_of(name: str) -> random.Random:
     """Return dice that fall the same way whenever they have this name."""
     return random.Random(name)  # noqa: S311  # no secret hangs on it
+
+
+def even_draws(count: int, dice: random.Random) -> list[float]:
+    """Return so many draws from (0, 1) in random order, one from each of as many equal parts.
+
+    Their mean, and that of what they are turned into, is what it should be, and not by luck.
+    """
+    draws = [(place + 0.5) / count for place in range(count)]
+    dice.shuffle(draws)
+    return draws

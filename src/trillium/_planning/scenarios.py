@@ -16,7 +16,7 @@ from typing import Final, final
 import attrs
 
 from trillium._planning.calibration import Calibration, Seen, redraw
-from trillium._planning.intervals import dice_of
+from trillium._planning.intervals import NORMAL, dice_of, even_draws
 from trillium._planning.measure import Measure, Outline
 from trillium._planning.provider import Part
 from trillium._planning.rehearsal import Rehearsal, StopSign, Terms, rehearse
@@ -53,9 +53,11 @@ class Scenario:
                 input_tokens=max(1, round(outline.input_tokens * per_token)),
                 output_tokens=answer.output_tokens,
                 latency_s=answer.latency_s,
-                failures=self._failures(dice),
+                failures=self._failures(draw),
             )
-            for outline, answer in zip(outlines, answers, strict=True)
+            for outline, answer, draw in zip(
+                outlines, answers, even_draws(len(outlines), dice), strict=True
+            )
         ]
 
     def _assumed(self, outlines: Sequence[Outline], dice: random.Random) -> list[Seen]:
@@ -65,9 +67,9 @@ class Scenario:
         assert per_second is not None
         spread = assume.latency_spread
         found = []
-        for outline in outlines:
+        for outline, draw in zip(outlines, even_draws(len(outlines), dice), strict=True):
             out = max(1, outline.output_tokens)
-            factor = math.exp(spread * dice.gauss(0.0, 1.0)) if spread else 1.0
+            factor = math.exp(spread * NORMAL.inv_cdf(draw)) if spread else 1.0
             found.append(Seen(out, first_s * factor + (out - 1) / per_second))
         return found
 
@@ -84,11 +86,10 @@ class Scenario:
             for one, bound in zip(drawn, bounds, strict=True)
         ]
 
-    def _failures(self, dice: random.Random) -> int:
-        rate, found = self.assumptions.error_rate, 0
-        while rate and found < MOST_FAILURES and dice.random() < rate:
-            found += 1
-        return found
+    def _failures(self, draw: float) -> int:
+        """Return how many attempts fail before one is answered, by a draw from (0, 1)."""
+        rate = self.assumptions.error_rate
+        return min(MOST_FAILURES, int(math.log(draw) / math.log(rate))) if rate else 0
 
 
 def _factor(wanted: float, drawn: Sequence[float]) -> float:

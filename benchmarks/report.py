@@ -25,6 +25,7 @@ QUESTIONS: Final = (
     "embedding",
     "steps",
     "scheduling",
+    "journal",
 )
 """Their order on the page."""
 

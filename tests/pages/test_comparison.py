@@ -72,6 +72,26 @@ def test_one_model_has_its_own_page() -> None:
     assert "at the median. No cost is known." in free
 
 
+def test_where_all_cost_the_same_none_is_cheapest() -> None:
+    page = comparison_page(comparison([compared("a"), compared("b", median_s=2)]))
+    said = words(page)
+    assert "a is fastest, with an answer in" in said
+    assert "All cost $1.00 per 1,000 requests." in said
+    assert "Cheapest" not in said
+    assert "dearest" not in said
+
+
+def test_names_that_would_cover_each_other_stand_above_the_plot() -> None:
+    apart = comparison_page(three())
+    assert apart.count('class="label halo roomy"') == 3
+    assert '<div class="tight"><ul class="legend">' in apart
+    near = [compared(f"a-rather-long-name-{n}", median_s=1 + n / 99) for n in range(6)]
+    close = comparison_page(comparison(near))
+    assert close.count('class="label halo roomy"') == 0
+    assert '<div class="tight">' not in close
+    assert close.count('<ul class="legend">') == 2
+
+
 def test_no_answer_at_all_draws_nothing() -> None:
     models = [compared("a", answers=0, failures=3), compared("b", answers=0, failures=3)]
     said = words(comparison_page(comparison(models)))
@@ -90,7 +110,8 @@ def test_what_stopped_it_is_said() -> None:
 
 
 def test_without_streams_the_first_token_is_not_known() -> None:
-    page = comparison_page(comparison([compared("a", streams=False), compared("b")]))
+    models = [compared("a", streams=False), compared("b", usd="0.002")]
+    page = comparison_page(comparison(models))
     assert page.count('data-value="">–</td>') == 2
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 from cyclopts import Parameter
@@ -26,6 +26,9 @@ from trillium.pages.formats import short_count
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+_WORDS: Final = {"model", "error", "slowest", "ending"}
+"""The columns of the tables that hold no numbers."""
 
 
 def report(
@@ -140,13 +143,13 @@ def _cost(found: BatchReport) -> str:
     return said
 
 
-def _table(*names: str, left: int = 1) -> Table:
+def _table(*names: str) -> Table:
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for place, name in enumerate(names):
+    for name in names:
         # What is too long goes on below: a name that is cut may be another one's.
-        table.add_column(name, justify="left" if place < left else "right", overflow="fold")
+        table.add_column(name, justify="left" if name in _WORDS else "right", overflow="fold")
     return table
 
 

@@ -106,7 +106,9 @@ def _cards(report: BatchReport) -> list[Card]:
         Card(
             title="Completed",
             value=share(report.completed / report.requests),
-            more=f"{count(report.completed)} answered, {count(report.failed)} without an answer",
+            more=f"{count(report.completed)} answered, {count(report.failed)} without an answer"
+            if report.failed
+            else f"all {count(report.completed)} answered",
         )
     ]
     timeline = report.timeline

@@ -45,7 +45,7 @@ def over_time(report: BatchReport) -> Html:
     if timeline is None:
         said = (
             "The lines of this file do not tell when their requests ended, so nothing can be said "
-            "about its course. Those of today's trillium do, if the output is a file."
+            "about its course. Newer ones tell it, if the output is a file."
         )
         return tag("p", said, class_="empty chart")
     return tag(

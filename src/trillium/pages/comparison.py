@@ -98,6 +98,8 @@ def _headline(models: Sequence[ModelComparison]) -> Html:
     price = f"{usd(per_1000_usd(cheapest))} per 1,000 requests"
     if len(models) == 1:
         return joined(quick, f" answers {within} and costs {price}.")
+    if _cost_alike(models):
+        return joined(quick, f" is fastest, with an answer {within}. All cost {price}.")
     price += _less_than_dearest(cheapest, models)
     if cheapest is fastest:
         said = joined(quick, f" is both cheapest and fastest: {price}, and an answer {within}.")
@@ -111,6 +113,11 @@ def _headline(models: Sequence[ModelComparison]) -> Html:
         left = f" The cost of {count(unpriced)} of {count(len(models))} models is not known."
         return joined(said, left)
     return said
+
+
+def _cost_alike(models: Sequence[ModelComparison]) -> bool:
+    prices = {per_1000_usd(model) for model in models}
+    return len(models) > 1 and len(prices) == 1 and None not in prices
 
 
 def _less_than_dearest(cheapest: ModelComparison, models: Sequence[ModelComparison]) -> str:
@@ -141,7 +148,10 @@ def _one_model(model: ModelComparison) -> list[Card]:
 def _best_of(models: Sequence[ModelComparison]) -> list[Card]:
     found = []
     cheapest, fastest = _least(models, per_1000_usd), _least(models, p50_latency)
-    if cheapest is not None:
+    if cheapest is not None and _cost_alike(models):
+        more = "per 1,000 requests, whichever the model"
+        found.append(Card(title="Cost", value=usd(per_1000_usd(cheapest)), more=more))
+    elif cheapest is not None:
         saved = f", {share(cheapest.savings)} below the dearest" if cheapest.savings else ""
         more = f"{usd(per_1000_usd(cheapest))} per 1,000 requests{saved}"
         found.append(_named("Cheapest", cheapest, models, more))

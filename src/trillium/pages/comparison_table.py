@@ -88,9 +88,9 @@ class _Best:
 
 
 def _saved(model: ModelComparison, models: Sequence[ModelComparison]) -> Cell:
-    if model.savings == 0 and len(models) > 1:
+    if model.savings == 0 and any(other.savings for other in models):
         return Cell("dearest", 0.0, "soft")
-    return cell(share(model.savings), model.savings if len(models) > 1 else None)
+    return cell(share(model.savings), model.savings or None)
 
 
 def failure_table(models: Sequence[ModelComparison]) -> Html | None:

@@ -64,7 +64,7 @@ def page(*contents: str | None, title: str, heading: str, meta: str, foot: str) 
         ),
         tag("script", program),
     )
-    return joined(Html("<!doctype html>\n"), tag("html", head, body, lang="en"), "\n")
+    return str(joined(Html("<!doctype html>\n"), tag("html", head, body, lang="en"), "\n"))
 
 
 def _top(heading: str, meta: str) -> Html:

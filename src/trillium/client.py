@@ -52,7 +52,6 @@ from trillium.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from trillium._batch.answer_cache import AnswerCache
-    from trillium.comparison import Comparison
     from trillium._planning.planning import Planner
     from trillium.comparison import Comparison
     from trillium.plans import Assumptions, Plan

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar, final
 import trio
 
 from trillium._bridge.thread import TrioThread
+from trillium._bridge.workers import Worker
 from trillium.errors import ClientClosedError
 
 ValueT = TypeVar("ValueT")
@@ -26,9 +27,9 @@ class Job(Generic[ValueT]):
         "_context",
         "_ended",
         "_function",
-        "_scope",
         "_thread",
         "_value",
+        "_worker",
         "error",
         "is_over",
     )
@@ -43,8 +44,8 @@ class Job(Generic[ValueT]):
         self._function = function
         self._ended = ended
         self._context = contextvars.copy_context()
-        self._scope = trio.CancelScope()
         self._begun = False
+        self._worker: Worker | None = None
         self._value: ValueT
         self.is_over: bool = False
         """Whether it has ended, and holds nothing any more."""
@@ -85,23 +86,24 @@ class Job(Generic[ValueT]):
     def _begin(self) -> None:
         if not self._begun:
             self._begun = True
-            self._thread.spawn(self._context, self._run)
+            self._worker = self._thread.start_work(self, self._context)
+            if self._worker is None and self._thread.settle(self):
+                self.abandon()
 
     def _cancel(self) -> None:
-        self._scope.cancel()
-        if not self._begun:  # its start was cut short
+        if self._worker is not None:
+            self._worker.cancel(self)
+        elif not self._begun:  # its start was cut short
             self._begun = True
             self._thread.settle(self)
             self.abandon()
 
-    async def _run(self) -> None:  # noqa: ASYNC910  # it waits where it has to
+    async def run(self) -> None:  # noqa: ASYNC910  # it waits where it has to
+        """Await the function (see `Work`)."""
         try:
-            with self._scope:
-                self._value = await self._function()
-                return
-            self.error = _closed()  # cancelled by the one who waited: nobody reads it
+            self._value = await self._function()
         except trio.Cancelled:
-            self.error = _closed()
+            self.error = _closed()  # if by the one who waited, then nobody reads it
             raise
         except BaseException as error:  # noqa: BLE001  # raised where it is waited for
             self.error = error

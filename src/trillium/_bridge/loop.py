@@ -75,11 +75,15 @@ class LoopBell:
         Cancelled, it raises at once.
         """
         while not is_so():
-            future = self._future = self._host.loop.create_future()
-            try:
-                await future
-            finally:
-                self._future = None
+            await self.next_ring()
+
+    def next_ring(self) -> asyncio.Future[None]:
+        """Return what is done when the bell rings next; await it at once.
+
+        A ring is heard in a callback of the loop: none is missed between a look and this.
+        """
+        future = self._future = self._host.loop.create_future()
+        return future
 
     async def wait_regardless(self, is_so: Callable[[], bool]) -> None:
         """As `wait`; a cancellation is raised when it is so, and not before."""

@@ -11,7 +11,8 @@ from typing import Generic, Protocol, TypeVar, final
 
 import trio
 
-from trillium._batch.waiter import Waiter
+from trillium._bridge.turns import Turns
+from trillium._bridge.workers import Work, Worker, Workers
 from trillium.errors import ClientClosedError
 
 ResourceT = TypeVar("ResourceT")
@@ -51,11 +52,9 @@ class TrioThread(Generic[ResourceT]):
         self._pending: set[Pending] = set()
         self._token: trio.lowlevel.TrioToken | None = None
         self._scope = trio.CancelScope()
-        self._nursery: trio.Nursery | None = None
+        self._workers: Workers | None = None
         self._stopping = trio.Event()
-        self._flushes: list[Callable[[], object]] = []
-        self._flusher = Waiter()
-        self._turns = False
+        self._turns: Turns | None = None
         self._resource: ResourceT | None = None
         self.is_open: bool = False
         """Whether the resource was opened."""
@@ -152,18 +151,16 @@ class TrioThread(Generic[ResourceT]):
         self.post_pending(errand, run)
         return errand.result()
 
-    def spawn(self, context: contextvars.Context, task: Callable[[], object]) -> None:
-        """Start a task of a job; only in the trio thread."""
-        assert self._nursery is not None
-        context.run(self._nursery.start_soon, task)  # type: ignore[arg-type]  # a coroutine function
+    def start_work(self, work: Work, context: contextvars.Context) -> Worker | None:
+        """Have work done in a context; None if the thread is about to end. Only in the thread."""
+        return None if self._workers is None else self._workers.start(work, context)
 
     def at_end_of_turn(self, flush: Callable[[], object]) -> None:
         """Have `flush` called when the tasks of this turn have run; at once, if none run."""
-        if self._turns:
-            self._flushes.append(flush)
-            self._flusher.wake()
-        else:
+        if self._turns is None:
             flush()
+        else:
+            self._turns.flushes.append(flush)
 
     # The thread.
 
@@ -185,25 +182,21 @@ class TrioThread(Generic[ResourceT]):
                 await self._serve()
 
     async def _serve(self) -> None:
-        # Jobs keep their errors, so no group comes out of here.
-        async with trio.open_nursery() as self._nursery:
-            self.is_open = True
-            self._tell()
-            self._nursery.start_soon(self._flush)
-            await self._stopping.wait()
-            self._nursery.cancel_scope.cancel()
-
-    async def _flush(self) -> None:
+        turns = Turns()
+        trio.lowlevel.add_instrument(turns)
+        self._turns = turns
         try:
-            self._turns = True
-            while True:
-                await self._flusher.wait()
-                while self._flushes:
-                    self._flushes.pop()()
+            # Jobs keep their errors, so no group comes out of here.
+            async with trio.open_nursery() as nursery:
+                self._workers = Workers(nursery)
+                self.is_open = True
+                self._tell()
+                await self._stopping.wait()
+                self._workers = None  # what is asked from now on is refused
+                nursery.cancel_scope.cancel()
         finally:
-            self._turns = False
-            while self._flushes:
-                self._flushes.pop()()
+            self._turns = None
+            turns.flush()
 
     def _drain(self) -> None:
         self._woken = False

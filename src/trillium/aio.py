@@ -19,16 +19,15 @@ import asyncio
 import functools
 from collections.abc import AsyncIterable, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, final
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, final
 
 from trillium import client as native
 from trillium import opening
 from trillium._batch.run import Batch as NativeBatch
-from trillium._batch.statistics import Stop
-from trillium._bridge.flow import Block, Flow, at_once, stands_for
+from trillium._bridge.asked import AskedBatch, AskedBlock, AskedClient, AskedStream
+from trillium._bridge.flow import Block, Flow
 from trillium._bridge.job import Job
 from trillium._bridge.loop import LoopBell, LoopHost, wait_regardless
-from trillium._bridge.pipe import Pipe
 from trillium._bridge.sources import (
     HostIterator,
     LoopIterator,
@@ -37,8 +36,8 @@ from trillium._bridge.sources import (
     with_arguments,
 )
 from trillium._bridge.thread import TrioThread, check_open
+from trillium._bridge.wrapping import opens, reads, stands_for
 from trillium._call.stream import CompletionStream as NativeStream
-from trillium._money.cost import BatchCost
 from trillium.completions import Chunk, Completion, Outcome
 from trillium.errors import UsageError
 
@@ -51,38 +50,18 @@ ItemT = TypeVar("ItemT")
 DoorT = TypeVar("DoorT")
 
 
-def _opens(make: Callable[P, native.Client]) -> Callable[P, Client]:
-    """Open in asyncio what the native function opens in trio."""
-
-    @functools.wraps(make)
-    def open_(*args: P.args, **kwargs: P.kwargs) -> Client:
-        return Client(make(*args, **kwargs))
-
-    open_.__module__ = __name__
-    return open_
-
-
 def _asks(
     method: Callable[Concatenate[native.Client, P], Coroutine[Any, Any, ValueT]],
+    change: Callable[[Any], Any] | None = None,
 ) -> Callable[Concatenate[Client, P], Coroutine[Any, Any, ValueT]]:
-    """Await a method of the native client."""
-
-    @functools.wraps(method)
-    async def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> ValueT:
-        return await self._cross(functools.partial(method, self._native, *args, **kwargs))
-
-    return ask
-
-
-def _asks_each(
-    method: Callable[Concatenate[native.Client, P], Coroutine[Any, Any, ValueT]],
-) -> Callable[Concatenate[Client, P], Coroutine[Any, Any, ValueT]]:
-    """As `_asks`; iterables among the arguments are read first, in this thread."""
+    """Await a method of the native client, with each of its arguments changed."""
 
     @functools.wraps(method)
     async def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> ValueT:
         call = functools.partial(method, self._native, *args, **kwargs)
-        return await self._cross(with_arguments(call, listed))
+        if change is not None:
+            call = with_arguments(call, change)
+        return await self._cross(call)
 
     return ask
 
@@ -102,19 +81,6 @@ def _asks_all(
             await sources.wait_ended()
 
     return ask
-
-
-def _reads(
-    method: Callable[Concatenate[native.Client, P], BlockT],
-    door: Callable[[Client, functools.partial[BlockT]], DoorT],
-) -> Callable[Concatenate[Client, P], DoorT]:
-    """Make of what the native client gives something that is entered and iterated here."""
-
-    @functools.wraps(method)
-    def read(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> DoorT:
-        return door(self, functools.partial(method, self._native, *args, **kwargs))
-
-    return read
 
 
 class _Sources:
@@ -141,21 +107,19 @@ class _Sources:
             await task.wait_ended()
 
 
-class _Reading(Generic[BlockT, ItemT]):
+class _Reading(AskedBlock[BlockT, ItemT]):
     """A stream or a batch: entered, iterated and left here, held by a task of the trio thread."""
 
     def __init__(self, client: Client, make: functools.partial[BlockT]) -> None:
+        super().__init__()
         client._thread_here()
         self._client = client
         self._make = make
         self._sources: _Sources | None = None
         self._bell: LoopBell | None = None
-        self._flow: Flow[BlockT, ItemT] | None = None
-        self._pipe: Pipe[ItemT] | None = None
 
     async def __aenter__(self) -> Self:
-        if self._flow is not None:
-            raise UsageError("it is entered once: make another one")
+        self._check_new()
         client = self._client
         sources = self._sources = _Sources(client)
         bell = self._bell = LoopBell(client._host_here(), client._thread_here())
@@ -171,7 +135,6 @@ class _Reading(Generic[BlockT, ItemT]):
         except BaseException:
             await self._leave()
             raise
-        self._pipe = flow.pipe
         return self
 
     async def __aexit__(
@@ -187,15 +150,14 @@ class _Reading(Generic[BlockT, ItemT]):
 
     async def __anext__(self) -> ItemT:
         """Return the next one, as the native one does, and with its errors."""
-        pipe, bell = self._pipe, self._bell
-        if pipe is None or bell is None:
-            raise UsageError("it is iterated in its block: enter it with async with")
-        if not pipe.is_ready():
-            try:
-                await bell.wait(pipe.is_ready)
-            except asyncio.CancelledError:
-                await self._interrupted()
-                raise
+        pipe, bell = self._flow_here().pipe, self._bell
+        assert bell is not None
+        try:
+            while not pipe.is_ready():
+                await bell.next_ring()
+        except asyncio.CancelledError:
+            await self._interrupted()
+            raise
         try:
             return pipe.take()  # noqa: ASYNC910  # it waits where it has to
         except StopIteration:
@@ -204,14 +166,8 @@ class _Reading(Generic[BlockT, ItemT]):
     async def _interrupted(self) -> None:
         """Do what a cancelled iteration does."""
 
-    def _ask(self, question: Callable[[BlockT], ValueT]) -> ValueT:
-        if self._flow is None:
-            raise UsageError("it is used in its block: enter it with async with")
-        return self._flow.ask(question)
-
     async def _leave(self) -> None:
-        flow, bell, sources = self._flow, self._bell, self._sources
-        assert flow is not None
+        flow, bell, sources = self._flow_here(), self._bell, self._sources
         assert bell is not None
         assert sources is not None
         try:
@@ -222,7 +178,7 @@ class _Reading(Generic[BlockT, ItemT]):
 
 
 @final
-class CompletionStream(_Reading[NativeStream, Chunk]):
+class CompletionStream(_Reading[NativeStream, Chunk], AskedStream):
     """The chunks of one completion, as `trillium.CompletionStream` has them.
 
     They are read ahead, and come over in groups: at most 32 that nobody has taken yet.
@@ -242,67 +198,24 @@ class CompletionStream(_Reading[NativeStream, Chunk]):
             pass
         return self.completion
 
-    @property
-    def completion(self) -> Completion:
-        """The whole completion, usage included, once the chunks have come to their end.
-
-        Raises:
-            UsageError: They have not.
-        """
-        return self._ask(lambda stream: stream.completion)
-
 
 @final
-class Batch(_Reading[NativeBatch, Outcome]):
+class Batch(_Reading[NativeBatch, Outcome], AskedBatch):
     """Many requests in flight, as `trillium.Batch` has them.
 
     Outcomes come over in groups: at most 32 that nobody has taken yet, besides the window.
     Its requests may come from any iterable or async iterable of this loop's.
     """
 
-    @property
-    def stopped(self) -> Stop | None:
-        """Why the batch ended before its source did; None if it did not."""
-        return self._ask(lambda batch: batch.stopped)
-
-    @property
-    def cost(self) -> BatchCost:
-        """What its outcomes cost so far: in all, and by endpoint and model."""
-        return self._ask(lambda batch: batch.cost)
-
-    @property
-    def unwritten(self) -> list[Outcome]:
-        """Outcomes that its journal has not; after an `OutputError`, what to show or save."""
-        return self._ask(lambda batch: batch.unwritten)
-
-    @stands_for(at_once(NativeBatch.drain))
-    def drain() -> None: ...
-
-    @stands_for(at_once(NativeBatch.pause))
-    def pause() -> None: ...
-
-    @stands_for(at_once(NativeBatch.resume))
-    def resume() -> None: ...
-
-    @stands_for(at_once(NativeBatch.set_limits))
-    def set_limits() -> None: ...
-
-    @stands_for(at_once(NativeBatch.statistics))
-    def statistics() -> None: ...
-
 
 @final
-class Client:
+class Client(AskedClient):
     """As `trillium.Client`, for the one asyncio loop that it is opened in."""
 
     def __init__(self, client: native.Client) -> None:
-        self._native = client
+        super().__init__(client)
         self._host: LoopHost | None = None
-        self._thread: TrioThread[native.Client] | None = None
         self._changed = asyncio.Event()
-
-    def __repr__(self) -> str:
-        return f"<trillium.aio.Client of {self._native!r}>"
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -366,12 +279,6 @@ class Client:
         if self._thread is not None:
             self._thread.stop()
 
-    def _ask(self, question: Callable[[native.Client], ValueT]) -> ValueT:
-        return self._thread_here().call(lambda: question(self._native))
-
-    def _thread_here(self) -> TrioThread[native.Client]:
-        return check_open(self._thread)
-
     def _host_here(self) -> LoopHost:
         check_open(self._thread)
         host = self._host
@@ -387,7 +294,8 @@ class Client:
         job = Job(thread, function, bell.ring)
         job.start()
         try:
-            await bell.wait(job.has_ended)
+            while not job.is_over:
+                await bell.next_ring()
         except GeneratorExit:  # thrown away with its loop: nothing can be waited for
             job.cancel()
             raise
@@ -395,26 +303,26 @@ class Client:
             job.cancel()
             await bell.wait_regardless(job.has_ended)
             raise
-        return job.result()
+        return job.result()  # noqa: ASYNC910  # it waits until the job is over
 
     # What it does.
 
     @stands_for(_asks(native.Client.complete))
     def complete() -> None: ...
 
-    @stands_for(_reads(native.Client.stream, CompletionStream))
+    @stands_for(reads(native.Client.stream, CompletionStream))
     def stream() -> None: ...
 
-    @stands_for(_reads(native.Client.batch, Batch))
+    @stands_for(reads(native.Client.batch, Batch))
     def batch() -> None: ...
 
     @stands_for(_asks_all(native.Client.complete_all))
     def complete_all() -> None: ...
 
-    @stands_for(_asks_each(native.Client.complete_each))
+    @stands_for(_asks(native.Client.complete_each, listed))
     def complete_each() -> None: ...
 
-    @stands_for(_asks_each(native.Client.compare))
+    @stands_for(_asks(native.Client.compare, listed))
     def compare() -> None: ...
 
     @stands_for(_asks_all(native.Client.plan))
@@ -426,9 +334,6 @@ class Client:
     @stands_for(_asks(native.Client.verify))
     def verify() -> None: ...
 
-    @stands_for(at_once(native.Client.limits))
-    def limits() -> None: ...
 
-
-@stands_for(_opens(opening.open_client))
+@stands_for(opens(opening.open_client, Client, __name__))
 def open_client() -> None: ...

@@ -16,20 +16,18 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, final
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, final
 
 from trillium import client as native
 from trillium import opening
 from trillium._batch.run import Batch as NativeBatch
-from trillium._batch.statistics import Stop
+from trillium._bridge.asked import AskedBatch, AskedBlock, AskedClient, AskedStream
 from trillium._bridge.caller import CallerBell, start_thread, wait_for
-from trillium._bridge.flow import Block, Flow, at_once, stands_for
+from trillium._bridge.flow import Block, Flow
 from trillium._bridge.sources import HostIterator, is_read_by_host, listed, with_arguments
-from trillium._bridge.thread import TrioThread, check_open
+from trillium._bridge.wrapping import opens, reads, stands_for
 from trillium._call.stream import CompletionStream as NativeStream
-from trillium._money.cost import BatchCost
 from trillium.completions import Chunk, Completion, Outcome
-from trillium.errors import UsageError
 
 __all__ = ["Batch", "Client", "CompletionStream", "open_client"]
 
@@ -40,39 +38,18 @@ ItemT = TypeVar("ItemT")
 DoorT = TypeVar("DoorT")
 
 
-def _opens(make: Callable[P, native.Client]) -> Callable[P, Client]:
-    """Open in a plain program what the native function opens in trio."""
-
-    @functools.wraps(make)
-    def open_(*args: P.args, **kwargs: P.kwargs) -> Client:
-        return Client(make(*args, **kwargs))
-
-    open_.__module__ = __name__
-    return open_
-
-
 def _asks(
     method: Callable[Concatenate[native.Client, P], Coroutine[Any, Any, ValueT]],
+    change: Callable[[Any], Any] | None = None,
 ) -> Callable[Concatenate[Client, P], ValueT]:
-    """Wait for a method of the native client."""
+    """Wait for a method of the native client, with each of its arguments changed."""
 
     @functools.wraps(method)
     def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> ValueT:
         call = functools.partial(method, self._native, *args, **kwargs)
+        if change is not None:
+            call = with_arguments(call, change)
         return wait_for(self._thread_here(), call)
-
-    return ask
-
-
-def _asks_each(
-    method: Callable[Concatenate[native.Client, P], Coroutine[Any, Any, ValueT]],
-) -> Callable[Concatenate[Client, P], ValueT]:
-    """As `_asks`; iterables among the arguments are read first, in this thread."""
-
-    @functools.wraps(method)
-    def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> ValueT:
-        call = functools.partial(method, self._native, *args, **kwargs)
-        return wait_for(self._thread_here(), with_arguments(call, listed))
 
     return ask
 
@@ -91,32 +68,18 @@ def _asks_all(
     return ask
 
 
-def _reads(
-    method: Callable[Concatenate[native.Client, P], BlockT],
-    door: Callable[[Client, functools.partial[BlockT]], DoorT],
-) -> Callable[Concatenate[Client, P], DoorT]:
-    """Make of what the native client gives something that is entered and iterated here."""
-
-    @functools.wraps(method)
-    def read(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> DoorT:
-        return door(self, functools.partial(method, self._native, *args, **kwargs))
-
-    return read
-
-
-class _Reading(Generic[BlockT, ItemT]):
+class _Reading(AskedBlock[BlockT, ItemT]):
     """A stream or a batch: entered, iterated and left here, held by a task of the trio thread."""
 
     def __init__(self, client: Client, make: functools.partial[BlockT]) -> None:
+        super().__init__()
         client._thread_here()
         self._client = client
         self._make = make
         self._bell = CallerBell()
-        self._flow: Flow[BlockT, ItemT] | None = None
 
     def __enter__(self) -> Self:
-        if self._flow is not None:
-            raise UsageError("it is entered once: make another one")
+        self._check_new()
         make = with_arguments(self._make, self._client._carrying(self._bell))
         flow = self._flow = Flow(self._client._thread_here(), make, self._bell.ring)
         try:
@@ -134,25 +97,17 @@ class _Reading(Generic[BlockT, ItemT]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        assert self._flow is not None
-        self._leave(self._flow)
+        self._leave(self._flow_here())
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> ItemT:
         """Return the next one, as the native one does, and with its errors."""
-        if self._flow is None:
-            raise UsageError("it is iterated in its block: enter it with `with`")
-        pipe = self._flow.pipe
+        pipe = self._flow_here().pipe
         if not pipe.is_ready():
             self._bell.wait(pipe.is_ready)
         return pipe.take()
-
-    def _ask(self, question: Callable[[BlockT], ValueT]) -> ValueT:
-        if self._flow is None:
-            raise UsageError("it is used in its block: enter it with `with`")
-        return self._flow.ask(question)
 
     def _leave(self, flow: Flow[BlockT, ItemT]) -> None:
         flow.leave()
@@ -160,7 +115,7 @@ class _Reading(Generic[BlockT, ItemT]):
 
 
 @final
-class CompletionStream(_Reading[NativeStream, Chunk]):
+class CompletionStream(_Reading[NativeStream, Chunk], AskedStream):
     """The chunks of one completion, as `trillium.CompletionStream` has them.
 
     They are read ahead, and come over in groups: at most 32 that nobody has taken yet.
@@ -176,18 +131,9 @@ class CompletionStream(_Reading[NativeStream, Chunk]):
             pass
         return self.completion
 
-    @property
-    def completion(self) -> Completion:
-        """The whole completion, usage included, once the chunks have come to their end.
-
-        Raises:
-            UsageError: They have not.
-        """
-        return self._ask(lambda stream: stream.completion)
-
 
 @final
-class Batch(_Reading[NativeBatch, Outcome]):
+class Batch(_Reading[NativeBatch, Outcome], AskedBatch):
     """Many requests in flight, as `trillium.Batch` has them.
 
     Outcomes come over in groups: at most 32 that nobody has taken yet, besides the window.
@@ -195,47 +141,10 @@ class Batch(_Reading[NativeBatch, Outcome]):
     over the batch, while that waits for an outcome.
     """
 
-    @property
-    def stopped(self) -> Stop | None:
-        """Why the batch ended before its source did; None if it did not."""
-        return self._ask(lambda batch: batch.stopped)
-
-    @property
-    def cost(self) -> BatchCost:
-        """What its outcomes cost so far: in all, and by endpoint and model."""
-        return self._ask(lambda batch: batch.cost)
-
-    @property
-    def unwritten(self) -> list[Outcome]:
-        """Outcomes that its journal has not; after an `OutputError`, what to show or save."""
-        return self._ask(lambda batch: batch.unwritten)
-
-    @stands_for(at_once(NativeBatch.drain))
-    def drain() -> None: ...
-
-    @stands_for(at_once(NativeBatch.pause))
-    def pause() -> None: ...
-
-    @stands_for(at_once(NativeBatch.resume))
-    def resume() -> None: ...
-
-    @stands_for(at_once(NativeBatch.set_limits))
-    def set_limits() -> None: ...
-
-    @stands_for(at_once(NativeBatch.statistics))
-    def statistics() -> None: ...
-
 
 @final
-class Client:
+class Client(AskedClient):
     """As `trillium.Client`, for any number of threads."""
-
-    def __init__(self, client: native.Client) -> None:
-        self._native = client
-        self._thread: TrioThread[native.Client] | None = None
-
-    def __repr__(self) -> str:
-        return f"<trillium.sync.Client of {self._native!r}>"
 
     def __enter__(self) -> Self:
         self.open()
@@ -265,12 +174,6 @@ class Client:
 
     # How it does it.
 
-    def _ask(self, question: Callable[[native.Client], ValueT]) -> ValueT:
-        return self._thread_here().call(lambda: question(self._native))
-
-    def _thread_here(self) -> TrioThread[native.Client]:
-        return check_open(self._thread)
-
     def _carrying(self, bell: CallerBell) -> Callable[[object], object]:
         """Return what makes, of an argument, what the trio side iterates over."""
         to_trio = self._thread_here().post
@@ -287,19 +190,19 @@ class Client:
     @stands_for(_asks(native.Client.complete))
     def complete() -> None: ...
 
-    @stands_for(_reads(native.Client.stream, CompletionStream))
+    @stands_for(reads(native.Client.stream, CompletionStream))
     def stream() -> None: ...
 
-    @stands_for(_reads(native.Client.batch, Batch))
+    @stands_for(reads(native.Client.batch, Batch))
     def batch() -> None: ...
 
     @stands_for(_asks_all(native.Client.complete_all))
     def complete_all() -> None: ...
 
-    @stands_for(_asks_each(native.Client.complete_each))
+    @stands_for(_asks(native.Client.complete_each, listed))
     def complete_each() -> None: ...
 
-    @stands_for(_asks_each(native.Client.compare))
+    @stands_for(_asks(native.Client.compare, listed))
     def compare() -> None: ...
 
     @stands_for(_asks_all(native.Client.plan))
@@ -311,9 +214,6 @@ class Client:
     @stands_for(_asks(native.Client.verify))
     def verify() -> None: ...
 
-    @stands_for(at_once(native.Client.limits))
-    def limits() -> None: ...
 
-
-@stands_for(_opens(opening.open_client))
+@stands_for(opens(opening.open_client, Client, __name__))
 def open_client() -> None: ...

@@ -1,7 +1,8 @@
 """The one thread in which trio runs for programs that are no trio programs, and the ways over.
 
 What belongs here: the thread, what crosses to it and back, and how a loop or a thread waits for
-it. What does not: anything that knows what a request is; the doors above say what is crossed for.
+it. What does not: how a request is answered; the doors above say what is crossed for, and `asked`
+what they answer alike.
 
 ```text
    host: an asyncio loop, or a thread          trio's thread

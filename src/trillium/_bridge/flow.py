@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, final
+from typing import Any, Generic, Protocol, Self, TypeVar, final
 
 from trillium._batch.waiter import Waiter
 from trillium._bridge.job import Job
@@ -16,32 +15,7 @@ from trillium.errors import UsageError
 ItemT = TypeVar("ItemT")
 ItemT_co = TypeVar("ItemT_co", covariant=True)
 BlockT = TypeVar("BlockT", bound="Block[Any]")
-FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
-P = ParamSpec("P")
-NativeT = TypeVar("NativeT")
 ValueT = TypeVar("ValueT")
-
-
-def at_once(
-    method: Callable[Concatenate[NativeT, P], ValueT],
-) -> Callable[Concatenate[Any, P], ValueT]:
-    """Let a door's object answer by a plain method of the native one, called in its own thread."""
-
-    @functools.wraps(method)
-    def ask(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> ValueT:
-        answer: ValueT = self._ask(lambda block: method(block, *args, **kwargs))
-        return answer
-
-    return ask
-
-
-def stands_for(function: FunctionT) -> Callable[[Callable[[], None]], FunctionT]:
-    """Have `function` under the name that is written below.
-
-    Written as a definition, its type is one that is declared; of a plain assignment, type
-    checkers would have to guess it.
-    """
-    return lambda _: function
 
 
 class Block(Protocol[ItemT_co]):

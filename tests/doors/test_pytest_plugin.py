@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import openai
@@ -18,6 +20,7 @@ from trillium.simulator import FaultKind, Scripted, SimulatorSettings
 
 PROGRAM = """
 import asyncio
+import openai
 import pytest
 import trillium
 from trillium import aio, sync
@@ -27,11 +30,27 @@ from trillium.simulator import SimulatorSettings
 def simulator_settings():
     return SimulatorSettings(keys=["my-key"])
 
-def test_plain(simulated_provider):
+@pytest.fixture
+def where(simulated_provider):
     assert simulated_provider.key == "my-key"
-    with sync.open_client("m", base_url=simulated_provider.base_url, key="my-key") as client:
-        assert client.complete("?").success
+    yield {"where": "m", "base_url": simulated_provider.base_url, "key": "my-key"}
     assert simulated_provider.ledger.prompts_answered() == {"?": 1}
+
+def test_plain(where):
+    with sync.open_client(**where) as client:
+        assert client.complete("?").success
+
+def test_asyncio(where):
+    async def main():
+        async with aio.open_client(**where) as client:
+            assert (await client.complete("?")).success
+    asyncio.run(main())
+
+def test_openai_python(where):
+    with openai.OpenAI(base_url=where["base_url"], api_key=where["key"]) as client:
+        asked = [{"role": "user", "content": "?"}]
+        answer = client.chat.completions.create(model="m", messages=asked)
+        assert answer.choices[0].message.content
 
 async def test_trio(trio_simulated_provider, autojump_clock):
     provider = trio_simulated_provider
@@ -41,34 +60,50 @@ async def test_trio(trio_simulated_provider, autojump_clock):
 """
 
 
+MARKED = "@pytest.mark.trio\n"
+
+
+def entry_points(folder: Path) -> Path:
+    """Return where to look for the package as it is installed.
+
+    Where the tests run against a wheel that is its own place; where they run from the source
+    tree, one is made that has the entry points which the wheel would have.
+    """
+    try:
+        return Path(str(metadata.distribution("trillium").locate_file("")))
+    except metadata.PackageNotFoundError:
+        pass
+    project = tomllib.loads(Path(__file__).parents[2].joinpath("pyproject.toml").read_text())
+    told = project["project"]["entry-points"]["pytest11"]
+    installed = folder / "site-packages" / "trillium-0.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: trillium\nVersion: 0\n")
+    lines = [f"{name} = {target}" for name, target in told.items()]
+    (installed / "entry_points.txt").write_text("\n".join(["[pytest11]", *lines]))
+    return installed.parent
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["true", "false"])
 def test_a_project_that_installs_trillium_has_the_fixtures(tmp_path: Path, mode: str) -> None:
+    """No `-p`, and no import: the entry point alone brings them."""
+    project = tmp_path / "project"
+    project.mkdir()
     program = (
-        PROGRAM if mode == "true" else PROGRAM.replace("async def", "@pytest.mark.trio\nasync def")
+        PROGRAM if mode == "true" else PROGRAM.replace("async def test", MARKED + "async def test")
     )
-    (tmp_path / "test_it.py").write_text(program)
-    (tmp_path / "pytest.ini").write_text(f"[pytest]\ntrio_mode = {mode}\n")
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "trillium.pytest_plugin",
-        "-p",
-        "no:llmock",
-    ]
-    paths = os.pathsep.join([str(Path(trillium.__file__).parents[1]), *sys.path])
+    (project / "test_it.py").write_text(program)
+    (project / "pytest.ini").write_text(f"[pytest]\ntrio_mode = {mode}\n")
+    places = [entry_points(tmp_path), Path(trillium.__file__).parents[1], *sys.path]
     run = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": paths},
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:llmock"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "2 passed" in run.stdout, run.stdout + run.stderr
+    assert "4 passed" in run.stdout, run.stdout + run.stderr
 
 
 def openai_client(provider: ThreadedProvider) -> openai.OpenAI:

@@ -122,6 +122,44 @@ def test_one_refusal_holds_back_all_for_as_long_as_is_asked() -> None:
     run_simulated(main, settings=SimulatorSettings(latency_s=0.2))
 
 
+def test_one_refusal_holds_back_the_other_models_of_the_endpoint_too() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        provider.script([Scripted(status=429, headers={"retry-after": "60"})])
+        requests = [Request(f"prompt {i}", model=f"sim-{i % 2}") for i in range(20)]
+        outcomes = await client.complete_all(requests, concurrency=2)
+        assert all(outcome.success for outcome in outcomes)
+        early = [e for e in provider.ledger.entries if e.received_s < 50.0 + _first(provider)]
+        assert {entry.model for entry in early} <= {"sim-0", "sim-1"}
+        assert len(early) <= 2
+
+    run_simulated(main, settings=SimulatorSettings(latency_s=0.2))
+
+
+def test_a_stray_refusal_costs_a_small_batch_little_more_than_what_it_asks_for() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        provider.script([None] * 60 + [Scripted(status=429, headers={"retry-after": "2"})])
+        took_s = await answer_all(client, 200, concurrency=20)
+        assert refusals(provider) == 1
+        assert took_s <= 200 / 20 * 0.5 + 2.0 + 2.0
+        await trio.sleep(40)
+        await answer_all(client, 40, concurrency=4)
+        assert client._route(None).meter.quiet, "nothing is left of it"
+
+    settings = SimulatorSettings(latency_s=0.5, header_style="none")
+    run_simulated(main, settings=settings)
+
+
+def test_a_limit_that_nobody_knows_fails_nothing_in_a_batch() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        took_s = await answer_all(client, 150)
+        assert refusals(provider) >= 3
+        assert took_s <= (150 - 5) / 2 * 1.25
+
+    quota = SimulatedQuota(requests_per_minute=120, burst_s=2.5)
+    settings = SimulatorSettings(latency_s=0.2, header_style="none", quota=quota)
+    run_simulated(main, settings=settings, retry=trillium.RetryPolicy(max_attempts=2))
+
+
 def _first(provider: SimulatedProvider) -> float:
     return min(entry.received_s for entry in provider.ledger.entries)
 

@@ -456,6 +456,20 @@ def test_a_refusal_holds_all_back_for_as_long_as_is_asked() -> None:
     assert meter.ready_at(Charge(), 2.0) == 31.0, "a hold is not shortened"
 
 
+def test_a_refusal_holds_back_the_endpoint_unless_headers_show_it_is_the_model() -> None:
+    quota = Quota()
+    one, other = quota.meter("one"), quota.meter("other")
+    charge = Charge(taken_at=0.0)
+    one.throttled(charge, 20.0, 1.0, explained=True)
+    assert other.quiet
+    one.throttled(charge, 30.0, 1.0)
+    assert [meter.ready_at(Charge(), 1.0) for meter in (one, other)] == [31.0, 31.0]
+    assert quota.meter("third").ready_at(Charge(), 1.0) == 31.0
+    assert [meter.pace is None for meter in (one, other)] == [False, True]
+    assert other.ready_at(Charge(), 31.0) == 31.0
+    assert other.quiet, "nothing is left of it"
+
+
 def test_a_refusal_that_does_not_say_how_long_holds_for_a_time_that_doubles() -> None:
     meter = meter_of()
     charge = Charge(taken_at=0.0)

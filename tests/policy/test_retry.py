@@ -93,6 +93,33 @@ def test_attempts_are_bounded() -> None:
     assert retry.faults == (fault(), last)
 
 
+def test_refusals_for_a_rate_limit_use_up_no_attempts() -> None:
+    retry = in_flight(RetryPolicy(max_attempts=2))
+    for second in range(50):
+        limited = Failed(fault(ErrorKind.RATE_LIMITED))
+        assert isinstance(retry.advance(limited, float(second)), WaitUntil)
+        retry.advance(STARTED, float(second))
+    assert isinstance(retry.advance(Failed(fault()), 60.0), WaitUntil)
+    retry.advance(STARTED, 60.0)
+    assert isinstance(retry.advance(Failed(fault()), 61.0), GiveUp)
+    assert retry.attempts == 52
+
+
+def test_nothing_but_refusals_ends_after_the_longest_wait_that_is_granted() -> None:
+    retry = in_flight(RetryPolicy(max_retry_after_s=100.0))
+    assert isinstance(retry.advance(Failed(fault(ErrorKind.RATE_LIMITED)), 100.0), WaitUntil)
+    retry.advance(STARTED, 101.0)
+    decision = retry.advance(Failed(fault(ErrorKind.RATE_LIMITED)), 101.0)
+    assert isinstance(decision, GiveUp)
+    assert decision.why == "refused for 101 s (max_retry_after_s is 100)"
+
+
+def test_no_retry_is_none_after_a_refusal_too() -> None:
+    retry = in_flight(RetryPolicy(max_attempts=1))
+    decision = retry.advance(Failed(fault(ErrorKind.RATE_LIMITED)), 0.0)
+    assert isinstance(decision, GiveUp)
+
+
 def test_a_request_that_was_sent_twice_in_one_attempt_counts_as_two() -> None:
     retry = in_flight(RetryPolicy(max_attempts=2))
     assert isinstance(retry.advance(Failed(fault(), sends=2), 0.0), GiveUp)
@@ -294,6 +321,10 @@ class AgainstACounter(RuleBasedStateMachine):
         self.abandoned += possibly_billed
         self.faults.append(broken)
         asked_s = retry_after_s or 0.0
+        limited = sum(each.kind is ErrorKind.RATE_LIMITED for each in self.faults)
+        refused_too_long = (
+            limited == len(self.faults) and self.now - self.first_at > self.policy.max_retry_after_s
+        )
         left_s = min(
             time_left_s,
             math.inf
@@ -304,7 +335,8 @@ class AgainstACounter(RuleBasedStateMachine):
             not delivered
             and should_retry is not False
             and (kind in RETRYABLE_KINDS or (bool(should_retry) and kind in DISPUTABLE_KINDS))
-            and self.attempts < self.policy.max_attempts
+            and self.attempts - (self.policy.max_attempts > 1) * limited < self.policy.max_attempts
+            and not refused_too_long
             and asked_s <= self.policy.max_retry_after_s
             and asked_s < left_s
         )

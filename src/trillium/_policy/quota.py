@@ -33,6 +33,7 @@ class Quota:
     limits: Limits
     _shared: list[Bucket]
     _meters: dict[str, Meter]
+    _peers: list[Meter]
     _wakers: list[Callable[[], None]]
     _places: Places | None
     _places_of: dict[str, Places]
@@ -42,6 +43,7 @@ class Quota:
         self.limits = Limits() if limits is None else limits
         self._shared = [_bucket_of_terms(terms) for terms in self.limits.terms()]
         self._meters = {}
+        self._peers = []
         self._wakers = []
         bound = self.limits.concurrency
         self._places = None if bound is None else Places(bound)
@@ -53,7 +55,12 @@ class Quota:
         if meter is None:
             told = self.limits.models.get(model)
             own = [] if told is None else [_bucket_of_terms(terms) for terms in told.terms()]
-            meter = self._meters[model] = Meter(rule=rule, shared=self._shared, own=own)
+            meter = self._meters[model] = Meter(
+                rule=rule, shared=self._shared, own=own, peers=self._peers
+            )
+            if self._peers:
+                meter.hold(max(peer.endpoint_held_until for peer in self._peers))
+            self._peers.append(meter)
         return meter
 
     @property

@@ -9,9 +9,11 @@ LARGER   max(max_tokens, input), not given back
 USED     input that was not cached + the output that came; until then, what answers usually have
 ```
 
-A refusal (`throttled`) holds all back for as long as the provider asks, or a second that doubles.
-It leads to a slower pace only if no header explains it: where `remaining` was too little, the
-buckets know already. What was refused stays charged, since many providers count it.
+A refusal (`throttled`) holds all back for as long as the provider asks, or a second that doubles:
+the model, if its headers tell that nothing was left of its own limit, else the endpoint with all
+its models, since nobody knows whose limit it was. It leads to a slower pace, of the model, only
+if no header explains it: where `remaining` was too little, the buckets know already. What was
+refused stays charged, since many providers count it.
 
 A meter rests while all that it knows is learnt, and headers show far more left than can be used
 before they are read again. It is quiet then, as one without limits: requests are let go without a
@@ -83,11 +85,15 @@ class Meter:
     shared: list[Bucket] = attrs.field(factory=list)
     """The endpoint's, the same list in all meters of a quota."""
     own: list[Bucket] = attrs.field(factory=list)
+    peers: list[Meter] = attrs.field(factory=list)
+    """All meters of the endpoint, this one too; the same list in all of them."""
     buckets: tuple[Bucket, ...] = attrs.field(default=(), init=False)
     """All that are in force, the pace included."""
     counts_tokens: bool = attrs.field(default=False, init=False)
     """Whether requests must be measured: some bucket counts tokens."""
     held_until: float = attrs.field(default=-math.inf, init=False)
+    endpoint_held_until: float = attrs.field(default=-math.inf, init=False)
+    """Until when its refusals have held back all models of the endpoint."""
     pace: Pace | None = attrs.field(default=None, init=False)
     in_flight: int = attrs.field(default=0, init=False)
     """Attempts that were let go and are not over, kept by admission."""
@@ -385,12 +391,18 @@ class Meter:
             explained: Its headers told that nothing was left, and `learn` was told of them.
         """
         self.ended(charge)
+        until = now
         if retry_after_s is None and self.held_until < now:
-            self.hold(now + min(FIRST_HOLD_S * 2.0 ** min(self._holds, 30), MAX_HOLD_S))
+            until += min(FIRST_HOLD_S * 2.0 ** min(self._holds, 30), MAX_HOLD_S)
             self._holds += 1
         elif retry_after_s is not None:
             # What is asked may be less than the time to the provider's next fill.
-            self.hold(now + max(retry_after_s, 0.0 if explained else LEAST_HOLD_S))
+            until += max(retry_after_s, 0.0 if explained else LEAST_HOLD_S)
+        self.hold(until)
+        if not explained:
+            self.endpoint_held_until = max(until, self.endpoint_held_until)
+            for peer in self.peers:
+                peer.hold(until)
         self.accepted -= 1
         if self.pace is not None:
             self.pace.refused(charge.taken_at, now, news=not explained)
@@ -402,7 +414,7 @@ class Meter:
             self.refresh()
 
     def hold(self, until: float) -> None:
-        """Send nothing before then. A hold is never shortened by another."""
+        """Send nothing to the model before then. A hold is never shortened by another."""
         if until > self.held_until:
             self.rouse()
             self.held_until = until

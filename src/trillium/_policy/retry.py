@@ -18,7 +18,10 @@ The rules, in their order:
 1. What has been given out is not made again: the user would see a second beginning.
 2. What cannot succeed is not tried again (`retry_policy.why_final`).
 3. Attempts are bounded. A try whose connection failed counts as one; a request that was sent
-   again because its idle connection proved closed counts as two.
+   again because its idle connection proved closed counts as two. One that was refused for a rate
+   limit counts as none, since the fault was not the request's: a call that is only refused ends
+   by its deadline, or when refusals have lasted longer than a provider is granted
+   (`max_retry_after_s`). With `max_attempts=1` nothing is tried again.
 4. `Retry-After` is a lower bound (RFC 9110, 10.2.3), jitter comes on top of it. A wait that the
    deadline cannot hold ends the call at once, since waiting would only cost time. Jitter is ours
    to choose, so it is drawn from what the deadline leaves, and never ends a call by itself.
@@ -39,7 +42,7 @@ import attrs
 from trillium._policy.dice import draw
 from trillium._policy.retry_budget import RetryBudget
 from trillium._policy.retry_policy import RetryPolicy, why_final
-from trillium.errors import Fault, LocalProtocolError
+from trillium.errors import ErrorKind, Fault, LocalProtocolError
 
 
 @final
@@ -179,6 +182,8 @@ class Retry:
     """What the failed attempts failed of, in order."""
     started_at: float | None = attrs.field(default=None, init=False)
     """When the first attempt was sent."""
+    limited: int = attrs.field(default=0, init=False)
+    """How many attempts were refused for a rate limit."""
 
     def advance(self, event: Event, now: float, *, deadline: float = math.inf) -> Decision:
         """Take one event; return what to do.
@@ -216,6 +221,7 @@ class Retry:
                 if event.fault.possibly_billed and not event.abandoned:
                     self.abandoned += 1
                 self.faults += (event.fault,)
+                self.limited += event.fault.kind is ErrorKind.RATE_LIMITED
                 decision = self._after_failure(event, now, deadline)
                 self.state = State.GIVEN_UP if isinstance(decision, GiveUp) else State.BACKING_OFF
                 return decision
@@ -233,7 +239,7 @@ class Retry:
     def _after_failure(self, event: Failed, now: float, deadline: float) -> WaitUntil | GiveUp:
         fault, policy = event.fault, self.policy
         asked_s = max(0.0, fault.retry_after_s or 0.0)
-        if why := self._why_no_further(event, asked_s):
+        if why := self._why_no_further(event, asked_s, now):
             return GiveUp(fault, why)
         room_s = deadline - now - asked_s
         if room_s <= 0:
@@ -253,16 +259,23 @@ class Retry:
         )
         return self._wait(now, own_s)
 
-    def _why_no_further(self, event: Failed, asked_s: float) -> str | None:
+    def _why_no_further(self, event: Failed, asked_s: float, now: float) -> str | None:
         if event.delivered:
             return "parts of the answer were already given out"
         if why := why_final(event.fault):
             return why
-        if self.attempts >= self.policy.max_attempts:
-            return f"attempts used up (max_attempts is {self.policy.max_attempts})"
+        most = self.policy.max_attempts
+        if self.attempts - (self.limited if most > 1 else 0) >= most:
+            return f"attempts used up (max_attempts is {most})"
+        assert self.started_at is not None  # an attempt has failed, so one was started
+        longest_s = self.policy.max_retry_after_s
+        if self.limited == len(self.faults) and now - self.started_at > longest_s:
+            return f"refused for {now - self.started_at:.4g} s (max_retry_after_s is {longest_s:g})"
         if asked_s > self.policy.max_retry_after_s:
-            most = f"at most {self.policy.max_retry_after_s:g} s are granted (max_retry_after_s)"
-            return f"asked to wait {asked_s:g} s, {most}"
+            return (
+                f"asked to wait {asked_s:g} s, "
+                f"at most {self.policy.max_retry_after_s:g} s are granted (max_retry_after_s)"
+            )
         return None
 
     def _wait(self, now: float, own_s: float) -> WaitUntil:

@@ -90,7 +90,8 @@ class RetryPolicy:
     """
 
     max_attempts: int = attrs.field(default=DEFAULT_MAX_ATTEMPTS, validator=_check_attempts)
-    """Attempts in all, the first one included: 1 is no retry."""
+    """Attempts in all, the first one included: 1 is no retry. With more, those that were refused
+    for a rate limit do not count: they cost time, and the deadline bounds that."""
     base_s: float = attrs.field(default=DEFAULT_BASE_S, validator=_check_seconds)
     """Upper bound of the first wait, in seconds; each further one is twice as long."""
     throttled_base_s: float = attrs.field(
@@ -102,7 +103,9 @@ class RetryPolicy:
     max_retry_after_s: float = attrs.field(
         default=DEFAULT_MAX_RETRY_AFTER_S, validator=_check_seconds
     )
-    """The longest wait that is granted to a provider that asks for one; beyond it, we give up."""
+    """The longest wait that is granted to a provider that asks for one; beyond it, we give up.
+
+    Also on a request that has met nothing but rate limits for so long."""
     max_elapsed_s: float | None = attrs.field(default=None, validator=_check_seconds)
     """No attempt begins later than so many seconds after the first one; None is no bound."""
 

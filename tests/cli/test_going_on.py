@@ -70,6 +70,18 @@ async def test_retry_knows_input_and_parameters(place: Path) -> None:
     assert indexes == list(range(20))
 
 
+async def test_retry_is_bounded_as_a_batch_is(place: Path) -> None:
+    async with open_simulator() as provider:
+        await with_failures(provider)
+        key = ("--api-key-env", "SIMULATED_API_KEY")
+        run = await trillium("retry", "out.jsonl", *key, "--budget", "1")
+        assert run.code == 2
+        assert "no price is known" in run.err
+        bounds = ("--concurrency", "1", "--requests-per-second", "1000", "--deadline", "60")
+        run = await trillium("retry", "out.jsonl", *key, *bounds, "--dedupe")
+        assert (run.code, provider.ledger.received) == (0, 22)
+
+
 def test_retry_of_what_is_not_known_is_refused(in_process: InProcess, place: Path) -> None:
     (place / "alien.jsonl").write_text("{}\n")
     run = in_process("retry", "alien.jsonl")

@@ -63,6 +63,15 @@ from trillium.opening import open_client
 OUTPUT: Final = Group("Where answers go", sort_key=4)
 
 
+Order = Annotated[
+    Literal["completion", "input"],
+    Parameter(group=OUTPUT, help="In which order answers are written."),
+]
+NoProgress = Annotated[
+    bool, Parameter(group=OUTPUT, negative=(), show_default=False, help="Show no progress.")
+]
+
+
 @final
 @attrs.frozen(kw_only=True)
 class Pace:
@@ -109,14 +118,8 @@ class Output:
             validator=is_file_name,
         ),
     ]
-    order: Annotated[
-        Literal["completion", "input"],
-        Parameter(group=OUTPUT, help="In which order answers are written."),
-    ] = "completion"
-    no_progress: Annotated[
-        bool,
-        Parameter(group=OUTPUT, negative=(), show_default=False, help="Show no progress."),
-    ] = False
+    order: Order = "completion"
+    no_progress: NoProgress = False
 
 
 PACE: Final = Pace()

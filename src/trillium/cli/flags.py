@@ -83,6 +83,17 @@ ModelName = Annotated[
 Seconds = Annotated[float | None, Parameter(group=PATIENCE, metavar="S", validator=is_above_zero)]
 
 
+KeyVariable = Annotated[
+    str | None,
+    Parameter(
+        group=WHERE,
+        metavar="VAR",
+        help="The environment variable that holds the key; by default the provider's own, "
+        "such as OPENAI_API_KEY.",
+    ),
+]
+
+
 @final
 @attrs.frozen(kw_only=True)
 class Server:
@@ -104,15 +115,7 @@ class Server:
             help="What it speaks: openai (unless told otherwise) or anthropic.",
         ),
     ] = None
-    api_key_env: Annotated[
-        str | None,
-        Parameter(
-            group=WHERE,
-            metavar="VAR",
-            help="The environment variable that holds the key; by default the provider's own, "
-            "such as OPENAI_API_KEY.",
-        ),
-    ] = None
+    api_key_env: KeyVariable = None
 
     def model(self, name: str, *, key: Secret | None = None) -> Model:
         """Return the model of a name as people give it.

@@ -41,6 +41,24 @@ from trillium.messages import Request
 GOING_ON: Final = Group("How to go on", sort_key=5)
 
 
+RetryErrors = Annotated[
+    str | None,
+    Parameter(
+        group=GOING_ON,
+        metavar="KIND,...",
+        help="Ask again only what failed in these ways, such as rate_limited,server_error.",
+    ),
+]
+HowDurable = Annotated[
+    Durability,
+    Parameter(
+        group=GOING_ON,
+        help="What an answer outlives once it is written: a crash of the machine (fsync), or "
+        "only the end of the process (flush).",
+    ),
+]
+
+
 @final
 @attrs.frozen(kw_only=True)
 class Journaling:
@@ -65,22 +83,8 @@ class Journaling:
             help="Let the failures of earlier runs stand; they are asked again otherwise.",
         ),
     ] = False
-    retry_errors: Annotated[
-        str | None,
-        Parameter(
-            group=GOING_ON,
-            metavar="KIND,...",
-            help="Ask again only what failed in these ways, such as rate_limited,server_error.",
-        ),
-    ] = None
-    durability: Annotated[
-        Durability,
-        Parameter(
-            group=GOING_ON,
-            help="What an answer outlives once it is written: a crash of the machine (fsync), or "
-            "only the end of the process (flush).",
-        ),
-    ] = Durability.FSYNC
+    retry_errors: RetryErrors = None
+    durability: HowDurable = Durability.FSYNC
 
     def options(self, path: str) -> JournalOptions:
         """Return how a journal is kept.

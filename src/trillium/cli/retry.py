@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from trillium._batch.journal_options import Durability
 from trillium._batch.sidecar import read_identity, sidecar_path
-from trillium.cli.batch import PACE, Output, Pace, batch
-from trillium.cli.flags import PATIENT, WHERE, Flattened, Patience, Sampling, Server, is_file_name
-from trillium.cli.journaling import Journaling
+from trillium.cli.batch import PACE, NoProgress, Order, Output, Pace, batch
+from trillium.cli.flags import (
+    PATIENT,
+    Flattened,
+    KeyVariable,
+    Patience,
+    Sampling,
+    Server,
+    is_file_name,
+)
+from trillium.cli.journaling import HowDurable, Journaling, RetryErrors
 from trillium.cli.learning import LEARNING, Learning
 from trillium.cli.limit_flags import PERMITTED, Permitted
+from trillium.cli.money import MONEYLESS, Money
+from trillium.cli.reusing import REUSE, Reusing
 from trillium.errors import OutputError
 
 
@@ -23,31 +33,17 @@ def retry(
     ],
     /,
     *,
-    retry_errors: Annotated[
-        str | None,
-        Parameter(metavar="KIND,...", help="Ask again only what failed in these ways."),
-    ] = None,
-    order: Annotated[
-        Literal["completion", "input"], Parameter(help="In which order answers are left.")
-    ] = "completion",
-    durability: Annotated[
-        Durability, Parameter(help="What an answer outlives once it is written.")
-    ] = Durability.FSYNC,
-    no_progress: Annotated[
-        bool, Parameter(negative=(), show_default=False, help="Show no progress.")
-    ] = False,
-    api_key_env: Annotated[
-        str | None,
-        Parameter(
-            group=WHERE,
-            metavar="VAR",
-            help="The environment variable that holds the key; by default the provider's own.",
-        ),
-    ] = None,
+    retry_errors: RetryErrors = None,
+    order: Order = "completion",
+    durability: HowDurable = Durability.FSYNC,
+    no_progress: NoProgress = False,
+    api_key_env: KeyVariable = None,
     patience: Annotated[Patience, Flattened] = PATIENT,
     pace: Annotated[Pace, Flattened] = PACE,
     permitted: Annotated[Permitted, Flattened] = PERMITTED,
     learning: Annotated[Learning, Flattened] = LEARNING,
+    money: Annotated[Money, Flattened] = MONEYLESS,
+    reusing: Annotated[Reusing, Flattened] = REUSE,
 ) -> int:
     """Ask again what failed or was not sent; return the exit code.
 
@@ -64,11 +60,7 @@ def retry(
         raise OutputError(message, file=output)
     return batch(
         identity.input_path,
-        output=Output(
-            output=output,
-            order=order,
-            no_progress=no_progress,
-        ),
+        output=Output(output=output, order=order, no_progress=no_progress),
         model=said["model"],
         server=Server(
             base_url=said.get("base_url"), dialect=said.get("dialect"), api_key_env=api_key_env
@@ -82,6 +74,8 @@ def retry(
         pace=pace,
         permitted=permitted,
         learning=learning,
+        money=money,
+        reusing=reusing,
         journaling=Journaling(retry_errors=retry_errors, durability=durability),
         prompt=said.get("prompt"),
     )

@@ -173,13 +173,15 @@ def test_a_page_fits_its_window(browser: Browser, page: Path, width: int) -> Non
     assert outside == []
 
 
+CUT_OFF = """
+return Array.from(document.querySelectorAll('.scroll'))
+  .filter(one => one.scrollWidth > one.clientWidth).length
+"""
+
+
 def test_on_a_wide_window_all_columns_are_seen(browser: Browser, page: Path) -> None:
     browser.open(page)
-    hidden = browser.run(
-        "return Array.from(document.querySelectorAll('.scroll'))"
-        ".filter(one => one.scrollWidth > one.clientWidth).length"
-    )
-    assert hidden == 0
+    assert browser.run(CUT_OFF) == 0
 
 
 def test_a_plot_tells_its_numbers_where_the_pointer_is(browser: Browser, page: Path) -> None:
@@ -251,9 +253,11 @@ def test_a_batch_with_little_in_it_is_whole(
 
 
 def test_a_printed_page_is_light_and_has_no_button(browser: Browser, page: Path) -> None:
-    browser.open(page, dark=True)
+    """A4 less its margins is 688 pixels wide: all columns are on the paper."""
+    browser.open(page, dark=True, width=688)
     browser.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     try:
+        assert browser.run(CUT_OFF) == 0
         assert background(browser) == "rgb(255, 255, 255)"
         hidden = "return getComputedStyle(document.querySelector('button.theme')).display"
         assert browser.run(hidden) == "none"

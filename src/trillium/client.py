@@ -147,7 +147,10 @@ class Client:
         await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
-        """Close all connections. Idempotent. What is in flight breaks."""
+        """Close all connections. Idempotent.
+
+        What is in flight raises a `ClientClosedError`, and what waits to be sent does so then.
+        """
         self._state = "closed"
         await self._routes.aclose()
         await trio.lowlevel.checkpoint()

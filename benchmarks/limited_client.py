@@ -6,10 +6,14 @@ import resource
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 import attrs
 
 from benchmarks.limited_work import LimitedReading, LimitedWork
+
+BEGUN: Final = ".begun"
+"""The file beside the work that tells that imports are over."""
 
 
 def main() -> None:
@@ -21,6 +25,7 @@ def main() -> None:
     began: list[tuple[float, float]] = []
 
     def start() -> None:
+        work_file.with_suffix(BEGUN).touch()
         began.append((time.monotonic(), time.process_time()))
 
     contestant = importlib.import_module(f"benchmarks.limited.{work.contestant}")

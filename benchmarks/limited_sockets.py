@@ -5,6 +5,7 @@ idle most of the time, so that many fit into one machine: runs begin in order as
 that they use, by a guess, are there. `busy` in the figures shows whether that was so.
 """
 
+import contextlib
 import json
 import math
 import subprocess
@@ -22,10 +23,11 @@ import attrs
 
 from benchmarks.harness import ROOT, environment
 from benchmarks.limited_cases import Figures, Setting, figures, job
+from benchmarks.limited_client import BEGUN
 from benchmarks.limited_provider import limits_of
 from benchmarks.limited_work import LimitedReading, LimitedWork
 
-CORES: Final = 1.0
+CORES: Final = 0.8
 """How much of the machine runs may use together, providers included."""
 PROVIDER_US: Final = 600.0
 """What the provider computes for each request, by a guess."""
@@ -82,11 +84,12 @@ class Meeting:
 def run_all(meetings: Sequence[Meeting]) -> list[Figures]:
     """Run them, as many at the same time as there is room for; return figures in order."""
     room = _Room(CORES)
+    starting = threading.Lock()
     found: list[Figures | None] = [None] * len(meetings)
 
     def run(place: int, cores: float) -> None:
         try:
-            found[place] = _run(meetings[place])
+            found[place] = _run(meetings[place], starting)
         finally:
             room.leave(cores)
 
@@ -126,24 +129,28 @@ class _Room:
             self._changed.notify_all()
 
 
-def _run(meeting: Meeting) -> Figures:
+def _run(meeting: Meeting, starting: threading.Lock) -> Figures:
     setting, contestant = meeting.setting, meeting.contestant
     wanted = job(setting)
     patience_s = max(LEAST_PATIENCE_S, PATIENCE * setting.ideal_s)
     requests, tokens = limits_of(setting)
     began = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder, _provider(setting, folder) as provider:
-        work = LimitedWork(
-            contestant=contestant.module,
-            base_url=provider.base_url,
-            count=len(wanted),
-            told=setting.told,
-            requests_per_minute=requests,
-            tokens_per_minute=tokens,
-            burst_s=setting.held_s if contestant.knows_burst else None,
-            patience_s=patience_s,
-        )
-        reading, failure = _client(work, folder, patience_s + GRACE_S)
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        # One after the other: to import a client takes a core for a second or two.
+        with starting:
+            provider = stack.enter_context(_provider(setting, folder))
+            work = LimitedWork(
+                contestant=contestant.module,
+                base_url=provider.base_url,
+                count=len(wanted),
+                told=setting.told,
+                requests_per_minute=requests,
+                tokens_per_minute=tokens,
+                burst_s=setting.held_s if contestant.knows_burst else None,
+                patience_s=patience_s,
+            )
+            client = stack.enter_context(_client(work, folder))
+        reading, failure = client.wait(patience_s + GRACE_S)
         seen = provider.end()
     found = _figures(setting, wanted, seen, reading)
     found = attrs.evolve(found, failure=failure)
@@ -218,26 +225,40 @@ def _provider(setting: Setting, folder: str) -> Iterator[_Provider]:
             process.kill()
 
 
-def _client(work: LimitedWork, folder: str, patience_s: float) -> tuple[LimitedReading | None, str]:
-    """Do the work in a fresh process; return its reading, or why there is none."""
+@attrs.define
+class _Client:
+    process: subprocess.Popen[str]
+    result_file: Path
+
+    def wait(self, patience_s: float) -> tuple[LimitedReading | None, str]:
+        """Return its reading, or why there is none."""
+        try:
+            _, said = self.process.communicate(timeout=patience_s)
+        except subprocess.TimeoutExpired:
+            return None, f"not done after {patience_s:.0f} s"
+        if not self.result_file.exists():
+            lines = [line for line in said.splitlines() if "Error" in line]
+            return None, (lines or [f"exit status {self.process.returncode}"])[-1][:200]
+        return LimitedReading(**json.loads(self.result_file.read_text())), ""
+
+
+@contextmanager
+def _client(work: LimitedWork, folder: str) -> Iterator[_Client]:
+    """Start a fresh process that does the work, and wait until it has begun with it."""
     work_file, result_file = Path(folder, "work.json"), Path(folder, "result.json")
     work_file.write_text(work.dumps())
-    command = [sys.executable, "-m", "benchmarks.limited_client", str(work_file), str(result_file)]
-    try:
-        done = subprocess.run(
-            command,
-            cwd=ROOT,
-            env=environment(),
-            timeout=patience_s,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return None, f"not done after {patience_s:.0f} s"
-    if not result_file.exists():
-        lines = [line for line in done.stderr.splitlines() if "Error" in line]
-        return None, (lines or [f"exit status {done.returncode}"])[-1][:200]
-    return LimitedReading(**json.loads(result_file.read_text())), ""
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.limited_client", str(work_file), str(result_file)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env=environment(),
+        text=True,
+        errors="replace",
+    ) as process:
+        try:
+            while process.poll() is None and not work_file.with_suffix(BEGUN).exists():
+                time.sleep(0.05)
+            yield _Client(process, result_file)
+        finally:
+            process.kill()

@@ -141,7 +141,10 @@ class Limits:
 
     @classmethod
     def of(cls, reports: Iterable[LimitReport], *, endpoint: str | None = None) -> Limits:
-        """Return what a client has learnt and was told, for the next run to begin with.
+        """Return what a client has learnt and was told, as limits that can be told.
+
+        Told, they are never passed. To begin with them as something learnt, which may be raised
+        again, give the reports to `open_client(learnt=...)`.
 
         Args:
             reports: What `Client.limits` returned.

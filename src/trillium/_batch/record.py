@@ -24,7 +24,7 @@ from trillium._batch.journal_writer import JournalWriter, cannot_write
 from trillium._batch.placed_lines import DigestOffsets
 from trillium._batch.sidecar import Identity, Sidecar, lock_sidecar, sidecar_path
 from trillium._call.route import Route
-from trillium._wire.recorded_lines import decode_head, decode_outcome
+from trillium._wire.recorded_lines import decode_outcome, decode_recorded
 from trillium.completions import Outcome
 from trillium.errors import OutputError
 from trillium.messages import Request
@@ -181,13 +181,11 @@ class Record:
         Raises:
             OutputError: The journal has the outcome of another request there.
         """
-        if not self.keeps(index):
+        lines = self.found.lines
+        offset = lines.offset(index)
+        if offset is None or self.options.asks_again(lines.kind(index)):
             return None
-        offset = self.found.lines.offset(index)
-        assert offset is not None
-        line = self._reads.line(offset)
-        outcome = decode_outcome(line)
-        recorded = decode_head(line).request
+        outcome, recorded = decode_recorded(self._reads.line(offset))
         if request.id is None:
             outcome = attrs.evolve(outcome, id=None)
             same = True

@@ -93,13 +93,23 @@ def decode_outcome(line: bytes) -> Outcome:
     Raises:
         LineError: It stands for no outcome.
     """
+    return decode_recorded(line)[0]
+
+
+def decode_recorded(line: bytes) -> tuple[Outcome, str | None]:
+    """Return the outcome that a line restores, and what tells its request from others.
+
+    Raises:
+        LineError: It stands for no outcome.
+    """
     try:
         found = _decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _unreadable(line, error) from None
     if found.v != VERSION or found.index < 0:
         raise _unreadable(line, None)
-    return _as_completion(found) if found.status == "completed" else _as_failure(found)
+    outcome = _as_completion(found) if found.status == "completed" else _as_failure(found)
+    return outcome, found.request
 
 
 def _as_completion(line: OutcomeLine) -> Completion:

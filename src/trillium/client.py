@@ -400,7 +400,7 @@ class Client:
             requests: Any iterable or async iterable that ends; it is read once.
             model: For requests that name none, in the place of the client's default.
             concurrency: As of the batch.
-            limits: What the endpoint permits, in the place of what the client was told.
+            limits: What the endpoint permits, in the place of what the client was told or learnt.
             budget: As of the batch; a sample is paid from it.
             assume: What only answers could say; the defaults are guesses.
             sample: How many requests, drawn by lot, are really asked to know more. They are paid

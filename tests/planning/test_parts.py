@@ -5,10 +5,19 @@ from __future__ import annotations
 import pytest
 
 import trillium
-from trillium import Binding, ChargeRule, LeakyBucket, Limits, RetryPolicy, Timeouts
+from trillium import (
+    Binding,
+    ChargeRule,
+    Counted,
+    LeakyBucket,
+    LimitReport,
+    Limits,
+    RetryPolicy,
+    Timeouts,
+)
 from trillium._planning.intervals import dice_of, even_draws
 from trillium._planning.measure import Reservoir
-from trillium._planning.provider import Part, in_part, quota_of, style_of
+from trillium._planning.provider import Part, in_part, quota_of, style_of, with_learnt
 from trillium._planning.rehearsal import StopSign, Terms, binding_of, rehearse
 from trillium._planning.scenarios import rehearse_all
 from trillium.simulator.settings import HeaderStyle
@@ -91,6 +100,44 @@ def test_limits_of_an_endpoint_and_of_a_model_hold_together() -> None:
 def test_what_no_provider_could_tell_is_left_to_the_client() -> None:
     limits = Limits(requests_per_second=2.5, requests=(LeakyBucket(5, 7),))
     assert quota_of(limits, "m", share=1.0, largest=10).states(0.0) == []
+
+
+def report(counted: Counted, amount: float, window_s: float, **fields: object) -> LimitReport:
+    told = {"endpoint": "shop", "model": "m", "told": False, "at_once": 1.0, "available": 0.0}
+    return LimitReport(
+        counted=counted,
+        amount=amount,
+        window_s=window_s,
+        **{**told, **fields},  # type: ignore[arg-type]
+    )
+
+
+def test_what_was_learnt_holds_where_nothing_was_told() -> None:
+    told = Limits(requests_per_minute=60)
+    reports = [
+        report(Counted.REQUESTS, 60, 60, told=True),
+        report(Counted.REQUESTS, 50, 60),
+        report(Counted.TOKENS, 9000, 60, model=None),
+        report(Counted.INPUT_TOKENS, 7000, 60, model="another"),
+        report(Counted.REQUESTS, 1.5, 1),
+        report(Counted.REQUESTS, 900, 86_400),
+    ]
+    assert with_learnt(told, reports, "m") == Limits(
+        requests_per_minute=60,
+        tokens_per_minute=9000,
+        requests=(LeakyBucket(1.5, 1), LeakyBucket(900, 86_400)),
+    )
+
+
+async def test_a_client_plans_with_what_it_has_learnt() -> None:
+    learnt = [report(Counted.REQUESTS, 60, 60, endpoint="openai", model="gpt-4.1")]
+    requests = ["why?"] * 100
+    async with trillium.open_client("openai/gpt-4.1", key="none", learnt=learnt) as client:
+        plan = await client.plan(requests, concurrency=50)
+        other = await client.plan(requests, concurrency=50, limits=Limits())
+    assert plan.binding is Binding.REQUESTS
+    assert plan.makespan_s > 40
+    assert other.binding is Binding.CONCURRENCY
 
 
 def test_the_bucket_of_a_part_is_as_small_but_holds_a_request() -> None:

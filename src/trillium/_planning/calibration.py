@@ -21,8 +21,9 @@ from trillium.plans import PlanSample
 
 CONFIDENCE: Final = 0.9
 """How often the truth is to lie within an interval, at least."""
-DRAWN: Final = 0.95
-"""What the intervals are drawn for: of a few answers, none may be among the longest there are."""
+DRAWN: Final = 0.98
+"""What the intervals are drawn for. Of a few answers none may be among the longest there are: of
+80 jobs with a sample of 8, those drawn for 0.95 held 90 % of the costs and 91 % of the times."""
 
 
 @final

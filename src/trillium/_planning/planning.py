@@ -21,6 +21,7 @@ from trillium._money.budget import Budget
 from trillium._planning.calibration import CONFIDENCE, Calibration, Expected, calibrate
 from trillium._planning.intervals import dice_of
 from trillium._planning.measure import Measure, Outline, Prompts, Reservoir, measure_all
+from trillium._planning.provider import with_learnt
 from trillium._planning.rehearsal import Rehearsal, StopSign, Terms, binding_of
 from trillium._planning.scenarios import rehearse_all, scenarios_of
 from trillium.endpoints import Model
@@ -58,7 +59,7 @@ class PlanOptions:
 
     concurrency: int | None
     limits: Limits | None
-    """In the place of those that the client was told."""
+    """In the place of those that the client was told, and has learnt."""
     budget: Budget | None
     assume: Assumptions = attrs.field(converter=_assumed)
     sample: int
@@ -197,12 +198,16 @@ class Planner:
         concurrency, adaptive = self._concurrency
         station, options = route.station, self.options
         budgets = [b for b in (options.budget, self.budget) if b is not None]
+        limits = options.limits
+        if limits is None:
+            reports = station.quota.reports(station.endpoint.name, trio.current_time())
+            limits = with_learnt(station.quota.limits, reports, route.model)
         return Terms(
             endpoint=station.endpoint.name,
             model=route.model,
             charge_rule=station.endpoint.charge_rule,
             tariff=route.tariff,
-            limits=station.quota.limits if options.limits is None else options.limits,
+            limits=limits,
             retry_policy=route.retry_policy,
             timeouts=self.timeouts,
             endpoint_concurrency=self.routes.concurrency,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
-from typing import Final, final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, final
 
 import attrs
 import trio
@@ -17,7 +17,7 @@ import trio
 from trillium._transport.exchange import Exchange, Target
 from trillium._wire.headers import Headers
 from trillium.completions import FinishReason, Usage
-from trillium.limits import ChargeRule, Limits
+from trillium.limits import ChargeRule, Counted, LeakyBucket, LimitReport, Limits
 from trillium.simulator import Ending, FaultKind, Scripted, Send, Simulator, SimulatorSettings, Wait
 from trillium.simulator.quota import WINDOW_S, Bucket, Limit, QuotaMeter
 from trillium.simulator.scripts import Arrival
@@ -37,6 +37,8 @@ _FIELDS: Final = {
     Limit.INPUT_TOKENS_PER_MINUTE: "input_tokens_per_minute",
     Limit.OUTPUT_TOKENS_PER_MINUTE: "output_tokens_per_minute",
 }
+_MINUTE: Final = Limit.REQUESTS_PER_MINUTE
+_MINUTES: Final = {counted: f"{counted.value}_per_minute" for counted in Counted}
 BOTH_TOKENS: Final = "anthropic-ratelimit-tokens-"
 """What Anthropic tells of input and output together, where that is no limit of its own: the
 simulator tells the tightest of the others, which is too little for both."""
@@ -125,6 +127,26 @@ def quota_of(limits: Limits, model: str, *, share: float, largest: float) -> Quo
         capacity = max(least, whole * share)
         buckets.append(Bucket(limit, int(amount), capacity, capacity))
     return QuotaMeter(buckets, None, False)
+
+
+def with_learnt(limits: Limits, reports: Iterable[LimitReport], model: str) -> Limits:
+    """Return told limits, and with them those that were learnt where none of the kind was told."""
+    terms = (*limits.terms(), *limits.models.get(model, Limits()).terms())
+    known = {(each.counted, each.window_s) for each in terms}
+    found: dict[str, Any] = {}
+    for report in reports:
+        kind = (report.counted, report.window_s)
+        if report.told or report.model not in (None, model) or kind in known:
+            continue
+        known.add(kind)
+        field = _MINUTES.get(report.counted) if report.window_s == WINDOW_S[_MINUTE] else None
+        if field is not None:
+            found[field] = report.amount
+        else:
+            of_kind = report.counted.value
+            before = found.get(of_kind, getattr(limits, of_kind))
+            found[of_kind] = (*before, LeakyBucket(report.amount, report.window_s))
+    return attrs.evolve(limits, **found)
 
 
 def in_part(limits: Limits, *, share: float, largest: float) -> Limits:

@@ -39,6 +39,7 @@ from trillium.cli.flags import (
     is_file_name,
     is_not_negative,
 )
+from trillium.cli.learning import LEARNING, Learning
 from trillium.cli.limit_flags import PERMITTED, Permitted
 from trillium.cli.money import MONEYLESS, Money
 from trillium.cli.plan_table import as_json, print_table
@@ -175,6 +176,7 @@ def plan(
         ),
     ] = DEFAULT_CONCURRENCY,
     permitted: Annotated[Permitted, Flattened] = PERMITTED,
+    learning: Annotated[Learning, Flattened] = LEARNING,
     money: Annotated[Money, Flattened] = MONEYLESS,
     assumed: Annotated[Assumed, Flattened] = ASSUMING,
     json: Annotated[
@@ -230,6 +232,7 @@ def plan(
             retry=patience.retry(),
             prices=prices,
             limits=one.limits,
+            learnt=learning.begin(one.model.endpoint),
         )
         ask = functools.partial(
             Client.plan,

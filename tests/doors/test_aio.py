@@ -413,19 +413,36 @@ def test_a_thousand_calls_cancelled_at_random_moments_leave_nothing(run, where, 
     dice = random.Random(1)
     endings = []
 
+    async def use(client, number):
+        if number % 2:
+            async with client.stream(f"{number}") as stream:
+                await stream.read()
+        else:
+            await client.complete(f"{number}")
+
     async def ask(client, number):
         # Some have the time they need, however busy the machine is, and some have none.
         patience_s = {0: None, 1: 0.0}.get(number % 50, dice.random() * 0.15)
-        try:
-            async with asyncio.timeout(patience_s):
-                if number % 2:
-                    async with client.stream(f"{number}") as stream:
-                        await stream.read()
-                else:
-                    await client.complete(f"{number}")
-            endings.append("answered")
-        except TimeoutError:
-            endings.append("cancelled")
+        ending = "answered"
+        if number % 3 == 0:
+            with anyio.move_on_after(patience_s) as scope:
+                await use(client, number)
+            ending = "cancelled" if scope.cancelled_caught else "answered"
+        elif number % 3 == 1:
+            try:
+                async with asyncio.timeout(patience_s):
+                    await use(client, number)
+            except TimeoutError:
+                ending = "cancelled"
+        else:
+            task = asyncio.create_task(use(client, number))
+            if patience_s is not None:
+                asyncio.get_running_loop().call_later(patience_s, task.cancel)
+            await asyncio.wait({task})
+            ending = "cancelled" if task.cancelled() else "answered"
+            if not task.cancelled():
+                task.result()
+        endings.append((number % 3, ending))
 
     async def main():
         async with aio.open_client(**where, concurrency=50) as client:
@@ -442,5 +459,5 @@ def test_a_thousand_calls_cancelled_at_random_moments_leave_nothing(run, where, 
 
     run(main())
     assert len(endings) == 1000
-    assert {"answered", "cancelled"} == set(endings)
+    assert set(endings) == {(way, end) for way in range(3) for end in ("answered", "cancelled")}
     simulated_provider.wait_settled()

@@ -233,3 +233,18 @@ async def test_a_cache_that_fails_loses_no_answer(
     assert [outcome.success for outcome in found] == [True, True]
     assert cache.error is not None
     assert "cannot be used as a cache: full" in str(cache.error)
+
+
+async def test_a_cache_that_cannot_be_opened_is_an_error_before_anything_is_sent(
+    provider: SimulatedProvider, tmp_path: Path
+) -> None:
+    path = tmp_path / "out.jsonl"
+    with pytest.raises(OutputError, match="cannot be used as a cache"):
+        await outcomes(provider, ["a"], cache=tmp_path / "no" / "cache", journal=path)
+    assert provider.ledger.received == 0
+    assert not path.exists()  # noqa: ASYNC240
+    alien = tmp_path / "alien.jsonl"
+    alien.write_text("notes")  # noqa: ASYNC240
+    with pytest.raises(OutputError, match="no journal that can be continued"):
+        await outcomes(provider, ["a"], cache=tmp_path / "cache", journal=alien)
+    assert len(await outcomes(provider, ["a"], cache=tmp_path / "cache", journal=path)) == 1

@@ -82,6 +82,19 @@ async def test_retry_is_bounded_as_a_batch_is(place: Path) -> None:
         assert (run.code, provider.ledger.received) == (0, 22)
 
 
+@pytest.mark.parametrize("cache", ["nowhere/cache.db", "in.jsonl"])
+async def test_a_cache_that_is_none_is_refused_before_anything_else(
+    place: Path, cache: str
+) -> None:
+    async with open_simulator() as provider:
+        run = await trillium(*BATCH, *server(provider), "--cache", cache)
+    assert run.code == 2
+    assert run.err.startswith(f"trillium: {cache}: ")
+    assert run.err.count("\n") == 1
+    assert provider.ledger.received == 0
+    assert not (place / "out.jsonl").exists()
+
+
 def test_retry_of_what_is_not_known_is_refused(in_process: InProcess, place: Path) -> None:
     (place / "alien.jsonl").write_text("{}\n")
     run = in_process("retry", "alien.jsonl")

@@ -63,7 +63,7 @@ class AnswerCache:
         self._database: sqlite3.Connection | None = None
 
     def open(self, *, create: bool = True) -> None:
-        """Open the file.
+        """Open the file, if it is not open.
 
         Args:
             create: Whether to make it where it is not there.
@@ -71,6 +71,8 @@ class AnswerCache:
         Raises:
             OutputError: It cannot be opened, is no cache, or that of a later release.
         """
+        if self._database is not None:
+            return
         if not create and not os.path.exists(self.path):  # noqa: PTH110  # a str
             raise OutputError("there is no such file", file=self.path)
         try:

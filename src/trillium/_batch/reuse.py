@@ -123,22 +123,25 @@ class Reuse:
         self._unstored: deque[tuple[bytes, Completion]] = deque()
         self._looking = Waiter()
 
-    async def open(  # noqa: ASYNC910  # who enters a batch checkpoints elsewhere
-        self, nursery: trio.Nursery, *, deliver: Deliver, ask: Ask
-    ) -> None:
-        """Open the cache, and begin.
+    async def open(self) -> None:  # noqa: ASYNC910  # without a cache there is nothing to wait for
+        """Open the cache.
+
+        Raises:
+            OutputError: It cannot be opened.
+        """
+        if self._cache is not None:
+            await trio.to_thread.run_sync(self._cache.open)
+
+    def start(self, nursery: trio.Nursery, *, deliver: Deliver, ask: Ask) -> None:
+        """Begin, in tasks of the nursery.
 
         Args:
             nursery: The batch's.
             deliver: Called with each outcome that was reused.
             ask: Called with each request that was not found in the cache.
-
-        Raises:
-            OutputError: The cache cannot be opened.
         """
         self._deliver, self._ask = deliver, ask
         if self._cache is not None:
-            await trio.to_thread.run_sync(self._cache.open)
             nursery.start_soon(self._look_up, self._cache, name="trillium batch: cache")
             nursery.start_soon(self._store, self._cache, name="trillium batch: cache")
 
@@ -245,6 +248,27 @@ class Reuse:
         if self._unstored:
             self._store_now(cache)
         cache.close()
+
+
+async def open_files(  # noqa: ASYNC910  # where there are none there is nothing to wait for
+    record: Record | None, reuse: Reuse | None
+) -> None:
+    """Open a batch's cache and its journal; if either cannot be opened, the cache is closed.
+
+    Raises:
+        OutputError: Which, and why.
+    """
+    if reuse is not None:
+        await reuse.open()
+    if record is None or record.is_open:
+        return
+    try:
+        # An earlier run's outcomes are read through; it takes seconds for a million.
+        await trio.to_thread.run_sync(record.open, trio.from_thread.check_cancelled)
+    except BaseException:
+        if reuse is not None:
+            await reuse.aclose()
+        raise
 
 
 def _not_open(*_: object) -> None:

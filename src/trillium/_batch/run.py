@@ -37,6 +37,7 @@ from trillium._batch.options import BatchOptions
 from trillium._batch.order import Completed, InOrder
 from trillium._batch.placed import Placed
 from trillium._batch.queues import RouteQueue
+from trillium._batch.reuse import open_files
 from trillium._batch.statistics import BatchStatistics, Stop, StopCause, Tally
 from trillium._batch.unsent import unsent
 from trillium._batch.waiter import Waiter
@@ -115,9 +116,7 @@ class Batch:
             batch_at=self._deadline,
             batch_s=math.inf if options.deadline_s is None else options.deadline_s,
         )
-        if self._record is not None and not self._record.is_open:
-            # An earlier run's outcomes are read through; it takes seconds for a million.
-            await trio.to_thread.run_sync(self._record.open, trio.from_thread.check_cancelled)
+        await open_files(self._record, self._reuse)
         self._context = contextvars.copy_context()
         self._manager = open_private_nursery()
         self._nursery = await self._manager.__aenter__()
@@ -129,7 +128,7 @@ class Batch:
                 failed=self._record_failed,
             )
         if self._reuse is not None:
-            await self._reuse.open(self._nursery, deliver=self._deliver, ask=self._ask)
+            self._reuse.start(self._nursery, deliver=self._deliver, ask=self._ask)
         self._nursery.start_soon(self._feed, name="trillium batch: feeder")
         if self._deadline != math.inf:
             self._nursery.start_soon(self._keep_deadline, name="trillium batch: deadline")

@@ -181,6 +181,7 @@ def batch(
         template=None if prompt is None else PromptTemplate(prompt),
         check=_check(asked.model, money.check(asked.model, prices), stream=timeouts.needs_stream),
     )
+    cache = reusing.answers()
     in_order = output.order == "input"
     record: Record | None = None
     answers: Answers | None = None
@@ -209,7 +210,7 @@ def batch(
         record=record,
         grace_s=pace.grace,
         dedupe=reusing.dedupe,
-        cache=reusing.answers(),
+        cache=cache,
         display=display_for(
             wanted=not output.no_progress,
             answers_on_terminal=output.output == STANDARD_STREAM and sys.stdout.isatty(),

@@ -68,11 +68,17 @@ class Reusing:
     ] = None
 
     def answers(self) -> AnswerCache | None:
-        """Return the cache; None if there is to be none."""
+        """Return the cache, open; None if there is to be none.
+
+        Raises:
+            OutputError: It cannot be opened, or is no cache.
+        """
         if self.cache is None:
             return None
         max_age_s = None if self.cache_max_age is None else age_s(self.cache_max_age)
-        return AnswerCache(self.cache, max_age_s=max_age_s)
+        cache = AnswerCache(self.cache, max_age_s=max_age_s)
+        cache.open()
+        return cache
 
 
 REUSE: Final = Reusing()

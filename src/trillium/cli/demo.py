@@ -9,6 +9,7 @@ from typing import Annotated, Final
 from cyclopts import Parameter
 
 from trillium._money.cost import BatchCost
+from trillium.cli.asking import asked_by
 from trillium.cli.flags import (
     PATIENCE,
     SERVER,
@@ -75,8 +76,9 @@ def demo(
     Raises:
         UsageError: Wrong flags; nothing was sent.
     """
-    asked = server.model(model)
-    client = open_client(asked)
+    found = asked_by(server, model)
+    asked = found.model
+    client = open_client(asked, limits=found.limits)
     tell([[(f"{count:,} prompts to {model}, {concurrency:,} at a time", "bold")]])
     job = Job(
         client=client,

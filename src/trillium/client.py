@@ -22,7 +22,7 @@ from trillium._batch.arguments import (
 )
 from trillium._batch.each import ModelT, ask_each, index_of
 from trillium._batch.journal_options import JournalOptions
-from trillium._batch.options import BatchOptions
+from trillium._batch.options import BatchOptions, concurrency_of
 from trillium._batch.record import Record
 from trillium._batch.run import Batch
 from trillium._call.account import open_purse
@@ -250,10 +250,9 @@ class Client:
         """
         self._check_open()
         check_batch(requests, concurrency, deadline_s)
-        bound = self._routes.concurrency
-        adaptive = concurrency is None and bound is None
-        if adaptive:
-            concurrency = DEFAULT_CONCURRENCY
+        concurrency, adaptive, expected = concurrency_of(
+            concurrency, self._routes.concurrency, begin_with=DEFAULT_CONCURRENCY
+        )
 
         def route_of(request: Request) -> Route:
             return self._route(model if request.model is None else request.model)
@@ -265,7 +264,7 @@ class Client:
             options=BatchOptions(
                 concurrency=concurrency,
                 adaptive=adaptive,
-                expected_concurrency=min(n for n in (concurrency, bound) if n is not None),
+                expected_concurrency=expected,
                 ordered=ordered,
                 timeouts=timeouts or self._timeouts,
                 deadline_s=deadline_s,
@@ -393,8 +392,7 @@ class Client:
     ) -> Plan:
         """Tell what a batch of these requests would take: tokens, money, time, and what binds it.
 
-        The batch is rehearsed in virtual time, in a thread. Nothing is sent unless `sample` asks
-        for it, and no file is written.
+        The batch is rehearsed in virtual time, in a thread. Nothing is sent but a sample.
 
         Args:
             requests: Any iterable or async iterable that ends; it is read once.
@@ -403,8 +401,8 @@ class Client:
             limits: What the endpoint permits, in the place of what the client was told or learnt.
             budget: As of the batch; a sample is paid from it.
             assume: What only answers could say; the defaults are guesses.
-            sample: How many requests, drawn by lot, are really asked to know more. They are paid
-                for, within the budgets. The plan has intervals then.
+            sample: How many requests, drawn by lot, are really asked, and paid for within the
+                budgets. The plan has intervals then.
 
         Raises:
             InvalidRequestError: A request cannot be sent as it is; it says which. Nothing was.
@@ -478,8 +476,7 @@ class Client:
         sample: int,
     ) -> Planner:
         self._check_open()
-        # Here, for it brings the simulator with it.
-        from trillium._planning.planning import Planner, PlanOptions  # noqa: PLC0415
+        from trillium._planning.planning import Planner, PlanOptions  # noqa: PLC0415  # simulator
 
         options = PlanOptions(concurrency, limits, as_budget(budget), assume, sample)
         return Planner(self._routes, self.batch, self._timeouts, self._budget, options)

@@ -35,6 +35,7 @@ def terms(limits: Limits, *, concurrency: int = 20) -> Terms:
         endpoint_concurrency=None,
         concurrency=concurrency,
         adaptive=False,
+        expected_concurrency=concurrency,
     )
 
 

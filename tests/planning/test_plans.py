@@ -55,6 +55,14 @@ async def test_time_follows_from_the_latency_that_is_assumed() -> None:
     assert two_rounds.binding is Binding.CONCURRENCY
 
 
+async def test_the_bound_of_the_client_holds_where_the_batch_has_none() -> None:
+    async with open_shop(concurrency=80) as (client, _):
+        plan = await client.plan(prompts(160), assume=QUICK)
+        fewer = await client.plan(prompts(160), assume=QUICK, concurrency=40)
+    assert plan.makespan_s == pytest.approx(2 * 1.4)
+    assert fewer.makespan_s == pytest.approx(4 * 1.4)
+
+
 async def test_an_answer_is_half_of_max_tokens_unless_told() -> None:
     plan = await plan_of([*prompts(2, max_tokens=30), *prompts(2)])
     assert plan.output_tokens == 2 * 15 + 2 * 512

@@ -36,3 +36,19 @@ class BatchOptions:
     """The journal that each outcome is written to before it is given out."""
     reuse: Reuse | None = None
     """What knows of requests that need not be asked."""
+
+
+def concurrency_of(
+    told: int | None, bound: int | None, *, begin_with: int
+) -> tuple[int | None, bool, int]:
+    """Return a batch's `concurrency`, whether it is `adaptive`, and its `expected_concurrency`.
+
+    Args:
+        told: What the user said of the batch.
+        bound: What the user said of each endpoint.
+        begin_with: Where a batch begins of which neither was said.
+    """
+    adaptive = told is None and bound is None
+    if adaptive:
+        return begin_with, True, begin_with
+    return told, False, min(n for n in (told, bound) if n is not None)

@@ -13,6 +13,7 @@ import trio
 
 from trillium._batch.arguments import DEFAULT_CONCURRENCY, check_concurrency, check_many
 from trillium._batch.each import ModelT
+from trillium._batch.options import concurrency_of
 from trillium._batch.run import Batch
 from trillium._call.nurseries import open_private_nursery
 from trillium._call.route import Route
@@ -134,15 +135,12 @@ class Planner:
     @property
     def _rehearsed(self) -> int:
         """How many requests a rehearsal has at most."""
-        return min(MOST_REHEARSED, max(REHEARSED, LEAST_ROUNDS * self._concurrency[0]))
+        return min(MOST_REHEARSED, max(REHEARSED, LEAST_ROUNDS * self._concurrency[2]))
 
     @property
-    def _concurrency(self) -> tuple[int, bool]:
-        """How many attempts the batch may have in flight, and whether it finds out by trying."""
+    def _concurrency(self) -> tuple[int | None, bool, int]:
         told, bound = self.options.concurrency, self.routes.concurrency
-        if told is None and bound is None:
-            return DEFAULT_CONCURRENCY, True
-        return (DEFAULT_CONCURRENCY if told is None else told), False
+        return concurrency_of(told, bound, begin_with=DEFAULT_CONCURRENCY)
 
     # A sample.
 
@@ -195,7 +193,7 @@ class Planner:
         return _plan(measure, count, rehearsals, calibration, rehearsed=len(outlines))
 
     def _terms(self, route: Route) -> Terms:
-        concurrency, adaptive = self._concurrency
+        concurrency, adaptive, expected = self._concurrency
         station, options = route.station, self.options
         budgets = [b for b in (options.budget, self.budget) if b is not None]
         limits = options.limits
@@ -213,6 +211,7 @@ class Planner:
             endpoint_concurrency=self.routes.concurrency,
             concurrency=concurrency,
             adaptive=adaptive,
+            expected_concurrency=expected,
             budget_usd=min((b.left_usd for b in budgets), default=None),
             soft=bool(budgets) and all(b.soft for b in budgets),
             seed=self.routes.seed,
@@ -220,21 +219,21 @@ class Planner:
 
 
 async def in_thread(run: Callable[[StopSign], list[Rehearsal]]) -> list[Rehearsal]:
-    """Rehearse in a thread, which comes to its end soon after a cancellation."""
-    stop = StopSign()
+    """Rehearse in a thread, which comes to its end soon after a cancellation or Ctrl-C."""
+    stop, done = StopSign(), trio.Event()
+    found: list[Rehearsal] = []
+
+    async def work() -> None:
+        found.extend(await trio.to_thread.run_sync(run, stop))
+        done.set()
+
     async with open_private_nursery() as nursery:
-        nursery.start_soon(_set_when_cancelled, stop)
-        found = await trio.to_thread.run_sync(run, stop)
-        nursery.cancel_scope.cancel()
-    await trio.lowlevel.checkpoint()
+        nursery.start_soon(work)
+        try:
+            await done.wait()
+        finally:
+            stop.is_set = True
     return found
-
-
-async def _set_when_cancelled(stop: StopSign) -> None:
-    try:
-        await trio.sleep_forever()
-    finally:
-        stop.is_set = True
 
 
 def _plan(

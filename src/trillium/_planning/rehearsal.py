@@ -68,9 +68,10 @@ class Terms:
     timeouts: Timeouts
     endpoint_concurrency: int | None
     """The client's own bound."""
-    concurrency: int
-    """The batch's."""
+    concurrency: int | None
+    """The batch's; this and the next two as `BatchOptions` has them."""
     adaptive: bool
+    expected_concurrency: int
     budget_usd: Decimal | None = None
     soft: bool = False
     seed: int = 0
@@ -138,9 +139,7 @@ async def _rehearse(terms: Terms, parts: Sequence[Part], stop: StopSign, share: 
             options=BatchOptions(
                 concurrency=terms.concurrency,
                 adaptive=terms.adaptive,
-                expected_concurrency=min(
-                    n for n in (terms.concurrency, terms.endpoint_concurrency) if n is not None
-                ),
+                expected_concurrency=terms.expected_concurrency,
                 ordered=False,
                 # Whole answers take as long as streamed ones, and less work.
                 timeouts=attrs.evolve(terms.timeouts, first_token_s=None, stall_s=None),

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import assert_type
 
 import trillium
-from trillium import Chunk, Completion, Failure, Model, Outcome, Request, aio, sync
+from trillium import Chunk, Completion, Failure, Model, Outcome, Plan, Request, aio, sync
 
 
 async def calls(client: trillium.Client) -> None:
@@ -18,6 +18,9 @@ async def calls(client: trillium.Client) -> None:
     assert_type(model, Model)
     assert_type(await client.compare(["prompt"], ["a", model]), trillium.Comparison)
     assert_type(await client.complete_each(["prompt"], [model]), dict[Model, list[Outcome]])
+    assert_type(await client.plan(["prompt"]), Plan)
+    assert_type(await client.plan_each(["prompt"], ["a", "b"]), dict[str, Plan])
+    assert_type(await client.plan_each(["prompt"], [model]), dict[Model, Plan])
 
 
 async def blocks() -> None:

@@ -289,7 +289,8 @@ class Client(AskedClient):
 
     async def _cross(self, function: Callable[[], Coroutine[Any, Any, ValueT]]) -> ValueT:
         """Await a function of the trio side."""
-        host, thread = self._host_here(), self._thread_here()
+        host, thread = self._host_here(), self._thread
+        assert thread is not None
         bell = LoopBell(host, thread)
         job = Job(thread, function, bell.ring)
         job.start()

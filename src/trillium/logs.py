@@ -39,6 +39,8 @@ class LoggingObserver(Observer):
 
     def attempt_started(self, *, index: int, attempt: int) -> None:
         """Log it at DEBUG."""
+        if not self._logger.isEnabledFor(logging.DEBUG):
+            return
         self._log(
             logging.DEBUG,
             "request %d: attempt %d is sent",
@@ -80,6 +82,9 @@ class LoggingObserver(Observer):
 
     def outcome(self, outcome: Outcome, *, request: Request | None = None) -> None:  # noqa: ARG002  # nothing of it is logged
         """Log a completion at DEBUG, a failure at WARNING; what was never sent at DEBUG too."""
+        level = logging.WARNING if outcome.attempts and not outcome.success else logging.DEBUG
+        if not self._logger.isEnabledFor(level):
+            return
         facts = {
             "index": outcome.index,
             "id": outcome.id,
@@ -91,7 +96,7 @@ class LoggingObserver(Observer):
         if isinstance(outcome, Completion):
             usage = outcome.usage
             self._log(
-                logging.DEBUG,
+                level,
                 "request %d: %s answered in %.2f s",
                 outcome.index,
                 outcome.model,
@@ -105,7 +110,7 @@ class LoggingObserver(Observer):
         else:
             error = outcome.error
             self._log(
-                logging.WARNING if outcome.attempts else logging.DEBUG,
+                level,
                 "request %d: %s failed (%s): %s",
                 outcome.index,
                 outcome.model,

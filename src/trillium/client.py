@@ -451,13 +451,12 @@ class Client:
         return await verify(route, named=named, timeouts=timeouts or self._timeouts)
 
     def limits(self) -> list[LimitReport]:
-        """Return what is known of the limits of all endpoints asked so far, told and learnt."""
+        """Return what is known of the limits of all endpoints asked so far, told and learnt.
+
+        How many may be in flight is among them where nobody has told it and it was found out.
+        """
         now = trio.current_time()
-        return [
-            report
-            for station in self._routes.stations
-            for report in station.quota.reports(station.endpoint.name, now)
-        ]
+        return [each for station in self._routes.stations for each in station.limits(now)]
 
     # How it does it.
 

@@ -22,6 +22,8 @@ class Counted(enum.StrEnum):
     """Input and output together."""
     INPUT_TOKENS = "input_tokens"
     OUTPUT_TOKENS = "output_tokens"
+    CONCURRENT_REQUESTS = "concurrent_requests"
+    """Attempts in flight at once, as a client has found it out by trying; in no time."""
 
 
 class ChargeRule(enum.StrEnum):
@@ -150,12 +152,13 @@ class Limits:
             reports: What `Client.limits` returned.
             endpoint: Whose limits are wanted; None is that of the first report.
 
-        A pace that was found by trying is among them: it is the best that is known.
+        A pace that was found by trying is among them: it is the best that is known. How many may
+        be in flight is not: that is found again.
         """
         found: dict[str | None, dict[Counted, list[LeakyBucket]]] = {}
         for report in reports:
             endpoint = report.endpoint if endpoint is None else endpoint
-            if report.endpoint == endpoint:
+            if report.endpoint == endpoint and report.counted is not Counted.CONCURRENT_REQUESTS:
                 bucket = LeakyBucket(report.amount, report.window_s, burst=report.at_once)
                 of_model = found.setdefault(report.model, {})
                 of_model.setdefault(report.counted, []).append(bucket)
@@ -238,6 +241,7 @@ class LimitReport:
     amount: float
     """So much in `window_s`."""
     window_s: float
+    """Seconds; 0 for requests in flight."""
     told: bool
     """Whether the user told it; else it was learnt."""
     at_once: float
@@ -249,6 +253,8 @@ class LimitReport:
         whose = self.endpoint if self.model is None else f"{self.endpoint}/{self.model}"
         words = self.counted.value.replace("_", " ")
         source = "told" if self.told else "learnt"
+        if self.counted is Counted.CONCURRENT_REQUESTS:
+            return f"{whose}: {self.amount:,.6g} {words} ({source}), {self.available:,.6g} more now"
         return (
             f"{whose}: {self.amount:,.6g} {words} in {self.window_s:g} s ({source}), "
             f"{self.at_once:,.6g} at once, {self.available:,.6g} now"

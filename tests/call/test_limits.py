@@ -89,6 +89,66 @@ def test_what_many_tasks_ask_for_one_by_one_keeps_the_limits_too() -> None:
     run_simulated(main, settings=STRICT, limits=TOLD)
 
 
+def test_single_calls_and_batches_find_out_together_how_many_may_be_in_flight() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        async with trio.open_nursery() as nursery:
+            for number in range(150):
+                nursery.start_soon(client.complete, f"prompt {number}")
+            nursery.start_soon(client.complete_all, [f"of a batch {i}" for i in range(150)])
+            await trio.sleep(0.1)
+            assert provider.ledger.received == 50
+            await trio.sleep(0.2)
+            assert 100 <= provider.ledger.received <= 160
+        assert provider.ledger.received == 300
+        adaptive = client._route(None).station.adaptive
+        assert adaptive is not None
+        assert adaptive.borrowed_tokens == 0
+        assert client.limits() == []
+        provider.script([Scripted(status=503)])
+        await client.complete("one that meets an overload")
+        (report,) = client.limits()
+        assert report.counted is trillium.Counted.CONCURRENT_REQUESTS
+
+    run_simulated(main, settings=SimulatorSettings(latency_s=0.2))
+
+
+def test_streams_find_out_how_many_may_be_in_flight() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        async def read(number: int) -> None:
+            async with client.stream(f"prompt {number}") as stream:
+                async for _ in stream:
+                    pass
+
+        async with trio.open_nursery() as nursery:
+            for number in range(150):
+                nursery.start_soon(read, number)
+        adaptive = client._route(None).station.adaptive
+        assert adaptive is not None
+        assert adaptive.total_tokens > 50
+        assert adaptive.borrowed_tokens == 0
+
+    run_simulated(main, settings=SimulatorSettings(latency_s=0.2))
+
+
+def test_a_batch_that_is_told_its_concurrency_has_a_bound_of_its_own() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        prompts = [f"prompt {i}" for i in range(400)]
+        async with client.batch(prompts[:200], concurrency=120) as batch:
+            await anext(batch)
+            assert 120 <= provider.ledger.received <= 130
+            assert len([outcome async for outcome in batch]) == 199
+        before = provider.ledger.received
+        async with client.batch(prompts[200:]) as batch:
+            await trio.sleep(0.1)
+            assert provider.ledger.received - before == 50
+            batch.set_limits(concurrency=120)
+            await trio.sleep(0.05)
+            assert provider.ledger.received - before == 120
+            assert len([outcome async for outcome in batch]) == 200
+
+    run_simulated(main, settings=SimulatorSettings(latency_s=0.2))
+
+
 def test_a_quota_that_two_clients_share_holds_for_both_together() -> None:
     async def main() -> None:
         quota = Quota(TOLD)

@@ -172,8 +172,9 @@ class AdmissionMachine(RuleBasedStateMachine):
         heads = naive.heads()
         alike = len(heads) == 1 and heads[0].permits == ticket.permits
         within = all(permit.available_tokens >= 0 for permit in ticket.permits)
+        is_full = not ticket.permits or any(p.available_tokens < 1 for p in ticket.permits)
         heir = self.machine.pass_on(ticket)
-        assert heir is (heads[0] if alike and within else None)
+        assert heir is (heads[0] if alike and within and is_full else None)
         if heir is not None:
             naive.held.remove(ticket)
             # As if it had been released, and the next one been told.
@@ -190,7 +191,8 @@ class AdmissionMachine(RuleBasedStateMachine):
             successor = None
         alike = naive.waiting == [heir] and heir.permits == ticket.permits
         within = all(permit.available_tokens >= 0 for permit in ticket.permits)
-        may = naive.state(ticket) is HELD and alike and within
+        is_full = not ticket.permits or any(p.available_tokens < 1 for p in ticket.permits)
+        may = naive.state(ticket) is HELD and alike and within and is_full
         if not self.machine.hand_on(ticket, heir, successor):
             return  # it may always leave it to the other moves, and nothing has changed
         assert may

@@ -12,6 +12,7 @@ from trillium._batch.record import Record
 from trillium._batch.reuse import Reuse
 from trillium._batch.sidecar import Identity
 from trillium._call.routes import Routes
+from trillium._policy.concurrency import BEGIN_WITH
 from trillium.endpoints import Model
 from trillium.errors import InvalidRequestError
 from trillium.messages import Message, Request
@@ -19,8 +20,8 @@ from trillium.messages import Message, Request
 if TYPE_CHECKING:
     from trillium._batch.answer_cache import AnswerCache
 
-DEFAULT_CONCURRENCY: Final = 50
-"""Where a batch begins for which no bound was told: below the limits of most paid accounts."""
+DEFAULT_CONCURRENCY: Final = BEGIN_WITH
+"""Where a batch begins for which no bound was told."""
 COMPARED_AT_ONCE: Final = 4
 """Of each model in a comparison: so few that a provider's own queue is not what is measured."""
 

@@ -9,9 +9,8 @@ import attrs
 import trio
 
 from trillium._call.route import Route
-from trillium._policy.concurrency import Concurrency
+from trillium._policy.admission import Permit
 from trillium._policy.places import Places
-from trillium.completions import Completion, Outcome
 from trillium.errors import InvalidRequestError
 from trillium.limits import Limits
 
@@ -23,8 +22,8 @@ class Bounds:
 
     places: Places
     """Its attempts in flight: a permit of all of its tickets."""
-    adaptive: Concurrency | None = None
-    """What finds out how many may be in flight, where nobody has said."""
+    adaptive: bool = False
+    """Whether nobody has said how many may be in flight: their endpoints find out."""
     _limits: Limits | None = attrs.field(default=None, init=False)
     _said: float = attrs.field(init=False)
     """How many may be in flight where nothing adapts that."""
@@ -50,31 +49,19 @@ class Bounds:
         self.places.shut = False
         self._wake()
 
-    def answered(self, outcome: Outcome) -> int:
-        """Let an outcome say whether more may be in flight; return how many may, 0 is unsaid."""
-        adaptive = self.adaptive
-        if adaptive is not None and isinstance(outcome, Completion):
-            adaptive.answered(
-                in_flight=self.places.borrowed_tokens,
-                first_token_s=outcome.first_token_s,
-                latency_s=outcome.latency_s,
-                output_tokens=0 if outcome.usage is None else outcome.usage.output_tokens,
-            )
-            bound, most = adaptive.bound, self._most
-            if most is not None and bound > most:
-                bound = most
-            if bound != self.places.total_tokens:
-                more = bound > self.places.total_tokens
-                self.places.total_tokens = bound
-                if more:
-                    self._wake()
-        return 0 if adaptive is None else adaptive.bound
+    def permits(self, route: Route) -> tuple[Permit, ...]:
+        """Return what a request of the batch takes to be sent on a route."""
+        return route.permits(self.places, adaptive=self.adaptive)
 
-    def throttled(self) -> None:
-        """Take note that a request was refused, or the provider overloaded."""
-        if self.adaptive is not None:
-            self.adaptive.throttled(in_flight=self.places.borrowed_tokens)
-            self._bind()
+    def grown(self, route: Route) -> int:
+        """Let more go if an endpoint has more places; return how many it has, 0 is unsaid."""
+        places = route.station.adaptive
+        if places is None:
+            return 0
+        if places.raised:
+            places.raised = False
+            self._wake()
+        return places.total_tokens
 
     def set_concurrency(self, concurrency: object) -> int:
         """Change how many may be in flight; return that.
@@ -85,7 +72,7 @@ class Bounds:
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
             msg = f"concurrency is {concurrency!r}: a whole number of at least 1 is needed"
             raise InvalidRequestError(msg)
-        self.adaptive = None  # it has been said now
+        self.adaptive = False  # it has been said now
         self._said = concurrency
         self._bind()
         self._wake()
@@ -102,7 +89,7 @@ class Bounds:
         self._wake()
 
     def _bind(self) -> None:
-        bound = self._said if self.adaptive is None else self.adaptive.bound
+        bound = self._said
         self.places.total_tokens = bound if self._most is None else min(bound, self._most)
 
     def _wake(self) -> None:
@@ -115,9 +102,7 @@ def bounds_of(concurrency: int | None, *, adaptive: bool = False) -> Bounds:
 
     Args:
         concurrency: How many attempts may be in flight; None bounds nothing.
-        adaptive: Whether that is only where it begins.
+        adaptive: Whether that is only where its endpoints begin, who find out.
     """
-    places = Places(math.inf if concurrency is None else concurrency)
-    if adaptive and concurrency is not None:
-        return Bounds(places, Concurrency(concurrency))
-    return Bounds(places)
+    bound = math.inf if concurrency is None or adaptive else concurrency
+    return Bounds(Places(bound), adaptive)

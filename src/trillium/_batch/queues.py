@@ -55,6 +55,12 @@ class RouteQueue:
             due=self._on_due,
         )
 
+    def set_permits(self, permits: tuple[Permit, ...]) -> None:
+        """Change what a request takes, also for those that wait."""
+        self.permits = permits
+        for call in self.calls:
+            call.ticket.permits = permits
+
     def append(self, call: Call) -> None:
         """Put a request at the end; it may be admitted at once.
 

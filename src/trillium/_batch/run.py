@@ -216,6 +216,9 @@ class Batch:
         """Change the bounds while it runs; limits also for others at the same endpoints."""
         if concurrency is not None:
             self._widen(self._bounds.set_concurrency(concurrency))
+            for route, queue in self._queues.items():
+                queue.set_permits(self._bounds.permits(route))
+                route.gate.wake()
         if limits is not None:
             self._bounds.set_limits(limits)
 
@@ -290,7 +293,7 @@ class Batch:
         """Put a request into its queue, if it can still be sent."""
         queue = self._queues.get(route)
         if queue is None:
-            permits = route.permits(self._bounds.places)
+            permits = self._bounds.permits(route)
             queue = self._queues[route] = RouteQueue(
                 route, self._start, self._start_timer, self._out_of_money, permits
             )
@@ -377,8 +380,8 @@ class Batch:
         self._deliver(outcome, call.request, call.route)
         if not outcome.success:
             self._note_failure(call.route, outcome)
-        elif self._bounds.adaptive is not None:
-            self._widen(self._bounds.answered(outcome))
+        elif self._bounds.adaptive:
+            self._widen(self._bounds.grown(call.route))
 
     def _next_after(self, call: Call) -> Call | None:
         """Return the call that this worker goes on with, if there is one."""
@@ -395,10 +398,8 @@ class Batch:
             return None
         return self._admitted.popleft()
 
-    def backoff_began(self, *, throttled: bool) -> None:
+    def backoff_began(self) -> None:
         """Lend the place of a request that backs off to another (a call's `Seat`)."""
-        if throttled:
-            self._bounds.throttled()
         self._tally.backing_off += 1
         self._window.lent += 1
         self._feeder.wake()

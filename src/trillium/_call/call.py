@@ -58,7 +58,7 @@ OneAttempt = Callable[[Attempt, HasDeadline], Awaitable[Answer | Chunk | Fault]]
 class Seat(Protocol):
     """A request's place in the window of the batch that runs it."""
 
-    def backoff_began(self, *, throttled: bool) -> None:
+    def backoff_began(self) -> None:
         """The request waits to be sent again: its place may be lent."""
 
     def backoff_ended(self) -> None:
@@ -309,7 +309,7 @@ class Call:
         throttled = self._retry.faults[-1].kind in THROTTLED_KINDS
         # What holds back the endpoint is no delay of the request.
         self._deadlines.hold(wait.delay_s if throttled else wait.held_s)
-        self.seat.backoff_began(throttled=throttled)
+        self.seat.backoff_began()
         try:
             return await self._sleep_and_take_turn(wait)
         finally:

@@ -9,9 +9,11 @@ import trio
 
 from trillium._call.attempt import Attempt
 from trillium._call.route import Route
+from trillium._policy.adaptive_places import AdaptivePlaces
 from trillium._policy.admission import Ticket
 from trillium._policy.quota_bucket import WHICH
 from trillium._policy.quota_meter import Charge
+from trillium._policy.retry_policy import THROTTLED_KINDS
 from trillium._policy.token_estimate import size_of
 from trillium._wire.rate_limit_headers import rate_limit_fields
 from trillium._wire.rate_limits import limits_in
@@ -36,6 +38,9 @@ def settle(
     assert meter is not None
     meter.look(now, sent_at)
     charge = ticket.charge
+    permits = ticket.permits
+    if permits and type(permits[0]) is AdaptivePlaces:
+        _adapt(permits[0], attempt, found, sent_at=sent_at, now=now)
     if isinstance(found, Answer):
         reads = meter.wants_headers(now)
         if charge is None and reads and meter.resting:
@@ -66,6 +71,21 @@ def settle(
         meter.throttled(charge, found.retry_after_s, now, explained=explained)
     elif found.kind is ErrorKind.OVERLOADED and found.retry_after_s:
         meter.hold(now + found.retry_after_s)
+
+
+def _adapt(
+    places: AdaptivePlaces, attempt: Attempt, found: Answer | Fault, *, sent_at: float, now: float
+) -> None:
+    if isinstance(found, Fault):
+        if found.kind in THROTTLED_KINDS:
+            places.throttled()
+        return
+    first_token_at, usage = attempt.first_token_at, found.usage
+    places.answered(
+        first_token_s=None if first_token_at is None else first_token_at - sent_at,
+        latency_s=now - sent_at,
+        output_tokens=0 if usage is None else usage.output_tokens,
+    )
 
 
 def _measured(ticket: Ticket, sent_at: float) -> Charge:

@@ -14,8 +14,9 @@ import trio
 from trillium._call.admission import Gate
 from trillium._money.cost import worst_cost
 from trillium._money.tariff import Tariff
+from trillium._policy.adaptive_places import AdaptivePlaces
 from trillium._policy.admission import Permit, Ticket
-from trillium._policy.quota import Quota
+from trillium._policy.quota import Quota, report_of_places
 from trillium._policy.quota_meter import Charge, Meter
 from trillium._policy.retry_budget import RetryBudget
 from trillium._policy.retry_policy import RetryPolicy
@@ -24,6 +25,7 @@ from trillium._transport.exchange import Target, Transport
 from trillium._wire.dialect import Dialect, dialect_named
 from trillium.completions import Answer
 from trillium.endpoints import Endpoint, Model
+from trillium.limits import LimitReport
 from trillium.messages import Request
 
 OPENROUTER_HOST: Final = "openrouter.ai"
@@ -45,13 +47,23 @@ class Station:
     """Whether a cost in its answers is what it bills, in USD: gateways have all kinds of units."""
     permits: tuple[Permit, ...] = attrs.field(init=False, repr=False)
     """What a request here takes beside its batch's; nothing where no bound was told."""
+    adaptive: AdaptivePlaces | None = attrs.field(default=None, init=False, repr=False)
+    """What it takes where no bound was told: this finds one."""
     _targets: dict[tuple[str, str, str], Target] = attrs.field(factory=dict, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         host = urlsplit(self.endpoint.base_url).hostname
         self.tells_cost = host == OPENROUTER_HOST
         bounded = () if self.limiter.total_tokens == math.inf else (self.limiter,)
+        if not bounded:
+            self.adaptive = self.quota.adaptive
         self.permits = (*bounded, *self.quota.permits)
+
+    def limits(self, now: float) -> list[LimitReport]:
+        """Return what is known of its limits."""
+        name = self.endpoint.name
+        places = [] if self.adaptive is None else report_of_places(self.adaptive, name)
+        return self.quota.reports(name, now) + places
 
     def target(
         self, path: str, *, method: str = "POST", accept: str = "application/json"
@@ -117,14 +129,18 @@ class Route:
     further: tuple[Permit, ...] = attrs.field(default=(), kw_only=True, repr=False)
     """What each of its requests takes beside what the endpoint permits."""
     meter: Meter = attrs.field(init=False, repr=False)
+    _told: tuple[Permit, ...] = attrs.field(init=False, repr=False)
     _permits: tuple[Permit, ...] = attrs.field(init=False, repr=False)
+    """What a single call takes: the adaptive bound is the first of them."""
     plain: Target = attrs.field(init=False, repr=False)
     streamed: Target = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         dialect, quota = self.station.dialect, self.station.quota
         self.meter = quota.meter(self.model, self.station.endpoint.charge_rule)
-        self._permits = (*self.station.permits, *quota.permits_of(self.model), *self.further)
+        self._told = (*self.station.permits, *quota.permits_of(self.model), *self.further)
+        adaptive = self.station.adaptive
+        self._permits = self._told if adaptive is None else (adaptive, *self._told)
         self.plain = self.station.target(dialect.path(model=self.model, stream=False))
         self.streamed = self.station.target(
             dialect.path(model=self.model, stream=True), accept="text/event-stream"
@@ -176,9 +192,14 @@ class Route:
         why = self.meter.why_never(charge)
         return None if why is None else f"the request can never be sent: {why}"
 
-    def permits(self, *further: Permit) -> tuple[Permit, ...]:
-        """Return what a request takes to be sent: what the endpoint has, and further ones."""
-        return (*self._permits, *further)
+    def permits(self, *further: Permit, adaptive: bool = True) -> tuple[Permit, ...]:
+        """Return what a request takes to be sent: what the endpoint has, and further ones.
+
+        Args:
+            further: Those of a batch.
+            adaptive: Whether the bound that the endpoint finds by trying is among them.
+        """
+        return (*(self._permits if adaptive else self._told), *further)
 
     def ticket(self, queue: object, request: Request) -> Ticket:
         """Return the ticket of a request that arrives now."""

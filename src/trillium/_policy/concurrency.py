@@ -20,6 +20,8 @@ from typing import Final, final
 
 import attrs
 
+BEGIN_WITH: Final = 50
+"""Where it begins if nothing is told: below the limits of most paid accounts."""
 LEAST: Final = 1
 MOST: Final = 1000
 """More connections than this are a provider's trouble sooner than its limit."""
@@ -55,6 +57,11 @@ class Concurrency:
     """By how much it has grown in this one."""
     _unripe: int = attrs.field(default=-1, init=False)
     """How many answers are still to come before their lateness means anything."""
+
+    @property
+    def is_found(self) -> bool:
+        """Whether it has ever been cut: until then nothing is known but where it began."""
+        return not self._starting
 
     def answered(
         self, *, in_flight: int, first_token_s: float | None, latency_s: float, output_tokens: int

@@ -16,10 +16,12 @@ from typing import final
 
 import attrs
 
+from trillium._policy.adaptive_places import AdaptivePlaces
+from trillium._policy.concurrency import BEGIN_WITH, Concurrency
 from trillium._policy.places import Places
 from trillium._policy.quota_bucket import Bucket
 from trillium._policy.quota_meter import Meter
-from trillium.limits import ChargeRule, LimitReport, Limits, LimitTerms
+from trillium.limits import ChargeRule, Counted, LimitReport, Limits, LimitTerms
 
 
 @final
@@ -34,6 +36,8 @@ class Quota:
     _shared: list[Bucket]
     _meters: dict[str, Meter]
     _peers: list[Meter]
+    adaptive: AdaptivePlaces
+    """How many may be in flight where nobody has said; found by trying."""
     _wakers: list[Callable[[], None]]
     _places: Places | None
     _places_of: dict[str, Places]
@@ -46,6 +50,7 @@ class Quota:
         self._peers = []
         self._wakers = []
         bound = self.limits.concurrency
+        self.adaptive = AdaptivePlaces(Concurrency(BEGIN_WITH if bound is None else bound))
         self._places = None if bound is None else Places(bound)
         self._places_of = {}
 
@@ -114,6 +119,23 @@ class Quota:
             buckets = [b for b in meter.buckets if b not in self._shared]
             found += [report_of(bucket, endpoint, model, now) for bucket in buckets]
         return found
+
+
+def report_of_places(places: AdaptivePlaces, endpoint: str) -> list[LimitReport]:
+    """Return how many may be in flight, as far as that was found out; else nothing."""
+    if not places.concurrency.is_found:
+        return []
+    report = LimitReport(
+        endpoint=endpoint,
+        model=None,
+        counted=Counted.CONCURRENT_REQUESTS,
+        amount=places.total_tokens,
+        window_s=0.0,
+        told=False,
+        at_once=places.total_tokens,
+        available=max(0.0, places.available_tokens),
+    )
+    return [report]
 
 
 def _bucket_of_terms(terms: LimitTerms) -> Bucket:

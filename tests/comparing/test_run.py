@@ -378,6 +378,46 @@ def test_a_budget_is_never_passed_and_is_shared_in_turns() -> None:
     run_rivals(main, steady(), steady(), rates=((2, 10), (2, 10)))
 
 
+def test_a_budget_that_no_longer_holds_the_dear_model_goes_on_with_the_cheap() -> None:
+    async def main(rivals: Rivals) -> None:
+        budget = trillium.Budget(trillium.usd("0.02"))
+        prompts = [trillium.Request(text, max_tokens=30) for text in PROMPTS]
+        found = await rivals.client.compare(prompts, rivals.models, budget=budget)
+        dear, cheap = found.models
+        assert 0 < dear.succeeded < 12
+        assert dear.failures == {trillium.ErrorKind.NOT_SENT: 12 - dear.succeeded}
+        assert (cheap.succeeded, cheap.failures) == (12, {})
+        assert found.stop is not None
+        assert found.stop.cause is trillium.StopCause.BUDGET
+        assert dear.name in found.stop.message
+        assert cheap.name not in found.stop.message
+        assert budget.spent_usd <= budget.limit_usd
+        assert budget.held_usd == 0
+        (kind,) = {s.outcome.error.message for s in dear.samples if not s.success}  # type: ignore[union-attr]  # failures
+        assert "the budget of $0.02 is used up" in kind
+
+    run_rivals(main, steady(), steady(), rates=((20, 100), (1, 4)))
+
+
+def test_a_retry_that_the_budget_does_not_hold_ends_its_model_alone() -> None:
+    async def main(rivals: Rivals) -> None:
+        budget = trillium.Budget(trillium.usd("0.0098"))
+        prompts = [trillium.Request(text, max_tokens=30) for text in PROMPTS]
+        found = await rivals.client.compare(prompts, rivals.models, budget=budget, concurrency=1)
+        broken, cheap = found.models
+        assert broken.succeeded == 0
+        assert broken.failures == {
+            trillium.ErrorKind.NOT_SENT: 11,
+            trillium.ErrorKind.TRUNCATED: 1,
+        }
+        assert (cheap.succeeded, cheap.failures) == (12, {})
+        assert found.stop is not None
+        assert found.stop.message.endswith(f"another request of {broken.name}")
+        assert budget.spent_usd <= budget.limit_usd
+
+    run_rivals(main, steady(faults=Faults(cut=1.0)), steady(), rates=((20, 100), (1, 4)))
+
+
 def test_a_budget_wants_the_price_of_every_model() -> None:
     async def main(rivals: Rivals) -> None:
         with pytest.raises(trillium.InvalidRequestError, match="no price is known"):

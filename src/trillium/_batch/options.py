@@ -32,6 +32,8 @@ class BatchOptions:
     observer: Observer | None
     purse: Purse | None = None
     """The budgets that each attempt is paid from."""
+    goes_on_with_the_cheaper: bool = False
+    """Whether a request that the budget does not hold ends those of its own route alone."""
     record: Record | None = None
     """The journal that each outcome is written to before it is given out."""
     reuse: Reuse | None = None

@@ -13,7 +13,7 @@ import trio
 from trillium._call.account import Account
 from trillium._call.call import Call
 from trillium._call.route import Route
-from trillium._money.budget import HELD, REFUSED, Purse
+from trillium._money.budget import HELD, REFUSED
 from trillium._policy.admission import Permit, Ticket
 from trillium.messages import Request
 
@@ -28,7 +28,7 @@ class RouteQueue:
     """Told of each request that has been admitted: it holds its ticket."""
     start_timer: Callable[[RouteQueue], None]
     """Told once, if ever the head has to wait for quota: runs `keep_time` for as long as needed."""
-    out_of_money: Callable[[Purse], None]
+    out_of_money: Callable[[RouteQueue], None]
     """Told if the budget will never have the money for the head."""
     permits: tuple[Permit, ...] = ()
     """What each of its requests takes to be sent."""
@@ -137,7 +137,7 @@ class RouteQueue:
         claim.granted = self._funded
         state = account.purse.request(claim)
         if state is REFUSED:
-            self.out_of_money(account.purse)
+            self.out_of_money(self)
         return state is HELD
 
     def _funded(self) -> None:
@@ -146,7 +146,7 @@ class RouteQueue:
         if account.claim.state is HELD:
             self._ask()
         else:
-            self.out_of_money(account.purse)
+            self.out_of_money(self)
 
     def _granted(self) -> None:
         self.start(self.calls.popleft())

@@ -31,6 +31,7 @@ from typing import Self, final
 import trio
 
 from trillium._batch.bounds import bounds_of
+from trillium._batch.ended_routes import EndedRoutes
 from trillium._batch.feeder import MIN_READ_AT_ONCE, Feeder, Window
 from trillium._batch.journal_writer import JournalWriter
 from trillium._batch.options import BatchOptions
@@ -46,10 +47,9 @@ from trillium._call.call import Call
 from trillium._call.deadline_watch import DeadlineWatch
 from trillium._call.nurseries import open_private_nursery
 from trillium._call.route import Route
-from trillium._money.budget import Purse
+from trillium._money.budget import REFUSED
 from trillium._money.cost import BatchCost
 from trillium._policy.deadlines import DeadlineTerms
-from trillium._policy.doom import Doom
 from trillium.completions import Failure, Outcome
 from trillium.errors import ErrorKind, InvalidRequestError, TrilliumError, UsageError
 from trillium.limits import Limits
@@ -79,7 +79,6 @@ class Batch:
         self._writer: JournalWriter | None = None
         self._reuse = options.reuse
         self._window = Window.of(options.expected_concurrency, is_recorded=self._record is not None)
-        self._spared = 0  # requests that were not sent, since they were doomed
         self._feeder = Feeder(
             source,
             self._take,
@@ -101,7 +100,7 @@ class Batch:
         self._tally = Tally()
         self._reusable_workers = 0
         self._watch = DeadlineWatch(self._start_watch)
-        self._doom = Doom()
+        self._ended = EndedRoutes()
         self._stop: Stop | None = None
         self._consumer = Waiter()
 
@@ -190,10 +189,7 @@ class Batch:
         """Why the batch ended before its source did; None if it did not."""
         if self._stop is not None:
             return self._stop
-        verdicts = [self._verdict(route) for route in self._queues]
-        if self._spared and all(verdicts):
-            return Stop(StopCause.DOOMED, str(verdicts[0]))
-        return None
+        return self._ended.stop(self._queues)
 
     @property
     def unwritten(self) -> list[Outcome]:
@@ -298,10 +294,11 @@ class Batch:
                 route, self._start, self._start_timer, self._out_of_money, permits
             )
             self._bounds.add(route)
-        if self._stop is not None or self._doom.verdicts:
-            reason = self._verdict(route) if self._stop is None else self._stop.message
+        if self._stop is not None or self._ended.any:
+            reason = self._ended.why(route) if self._stop is None else self._stop.message
             if reason is not None:
-                self._spared += self._stop is None
+                if self._stop is None:
+                    self._ended.spare(route, 1)
                 self._deliver(unsent(index, request, route, reason))
                 return
         ticket = queue.ticket(request)
@@ -379,7 +376,7 @@ class Batch:
         self._tally.working -= 1
         self._deliver(outcome, call.request, call.route)
         if not outcome.success:
-            self._note_failure(call.route, outcome)
+            self._note_failure(call, outcome)
         elif self._bounds.adaptive:
             self._widen(self._bounds.grown(call.route))
 
@@ -465,33 +462,32 @@ class Batch:
         self._fail(self._empty_queues(), stop.message)
         self._feeder.stop()
 
-    def _out_of_money(self, purse: Purse) -> None:
+    def _out_of_money(self, queue: RouteQueue) -> None:
+        purse = self._options.purse
+        assert purse is not None
         assert purse.refusal is not None
-        self._stop_sending(Stop(StopCause.BUDGET, purse.refusal))
+        if not self._options.goes_on_with_the_cheaper:
+            self._stop_sending(Stop(StopCause.BUDGET, purse.refusal))
+            return
+        self._ended.cannot_pay(queue.route, purse.refusal)
+        self._fail(queue.empty(), purse.refusal)
+        purse.wake()  # others may have waited behind the head
 
-    def _verdict(self, route: Route) -> str | None:
-        fault = self._doom.verdict(route.station.endpoint, route.model)
-        return None if fault is None else fault.message
-
-    def _note_failure(self, route: Route, failure: Failure) -> None:
+    def _note_failure(self, call: Call, failure: Failure) -> None:
         """End early what a fault has doomed: all of its endpoint, or of a model on it."""
         if failure.error.kind is ErrorKind.BATCH_DEADLINE:
             self._stop_at_deadline()  # of the tasks that it wakes, the one for it may be the last
-        purse = self._options.purse
-        if purse is not None and purse.refusal is not None:
-            self._out_of_money(purse)  # it was the next attempt that the budget did not hold
+        if call.account is not None and call.account.claim.state is REFUSED:
+            self._out_of_money(self._queues[call.route])  # its next attempt was not held
         if not failure.faults:
             return
-        news = self._doom.record(
-            failure.faults[-1], endpoint=route.station.endpoint, model=route.model
-        )
-        if not news:
+        if not self._ended.doom(failure.faults[-1], call.route):
             return
         for other, queue in self._queues.items():
-            reason = self._verdict(other)
+            reason = self._ended.why(other)
             if reason is not None:
                 doomed = queue.empty()
-                self._spared += len(doomed)
+                self._ended.spare(other, len(doomed))
                 self._fail(doomed, reason)
         if self._options.purse is not None:
             self._options.purse.wake()

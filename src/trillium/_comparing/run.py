@@ -186,6 +186,7 @@ class Comparing:
                 deadline_s=self._terms.deadline_s,
                 observer=watching[0] if len(watching) == 1 else Observers(*watching),
                 purse=self._purse,
+                goes_on_with_the_cheaper=True,
             ),
         )
 

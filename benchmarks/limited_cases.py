@@ -42,6 +42,8 @@ class Setting:
     latency_s: float = 0.3
     latency_spread: float = 0.2
     """Standard deviation of its logarithm."""
+    timer_late_s: float = 0.0
+    """By how much the client's timers are late at most; in virtual time only."""
     mean_tokens: float = MEAN_TOKENS
 
     @property
@@ -63,6 +65,10 @@ class Setting:
             words.append(f"halved at {self.halved_at:g} s")
         if self.count_refused:
             words.append("refused count")
+        if self.share != 1.0:
+            words.append(f"at {self.share:g} of the rate")
+        if self.timer_late_s:
+            words.append(f"timers up to {self.timer_late_s * 1000:g} ms late")
         return ", ".join(words)
 
 

@@ -146,7 +146,7 @@ class Run:
         for _, at in self.admission.due:
             if not self.now < self.timer <= at:
                 self.timer = at
-                self.push(at, "tick")
+                self.push(at + self.setting.timer_late_s * self.dice.random(), "tick")
 
     def tick(self) -> None:
         """A head's quota may be there."""
@@ -159,21 +159,35 @@ class Run:
         ticket.sent = True
         self.push(self.now + TRIP_S * (1 + self.dice.random()), "arrive", ticket, self.now)
 
-    def charge_of(self, ticket: Ticket, sent_at: float) -> Charge:
-        """Return what an attempt was charged, measured now if it went before there were limits."""
-        charge = ticket.charge or Charge(taken_at=sent_at)
-        if charge.size is None and ticket.request is not None:
-            self.meter.measure(charge, size_of(ticket.request))
+    def measured(self, ticket: Ticket, sent_at: float) -> Charge:
+        """Return what an attempt took that went before anything was limited."""
+        charge = Charge(taken_at=sent_at)
+        assert ticket.request is not None
+        self.meter.measure(charge, size_of(ticket.request))
         return charge
+
+    def learn(self, ticket: Ticket, charge: Charge | None, told: _Told) -> None:
+        """Read headers, as a call does."""
+        sent_at, sightings, _ = told
+        if sightings:
+            charge = charge or self.measured(ticket, sent_at)
+            if charge.size is None and ticket.request is not None:
+                self.meter.measure(charge, size_of(ticket.request))
+            self.meter.learn(sightings, charge, self.now)
 
     def answer(self, ticket: Ticket, told: _Told) -> None:
         """An answer came."""
-        sent_at, sightings, _ = told
-        self.meter.look(self.now, sent_at)
-        charge = self.charge_of(ticket, sent_at)
-        size = self.wanted[self.place_of[id(ticket)]]
-        self.meter.answered(charge, (int(size * INPUT_SHARE * 4) // 4, 20, 0), self.now)
-        self.meter.learn(sightings, charge, self.now)
+        sent_at = told[0]
+        meter, charge = self.meter, ticket.charge
+        meter.look(self.now, sent_at)
+        reads = meter.wants_headers(self.now)
+        if charge is None and reads and meter.resting:
+            charge = self.measured(ticket, sent_at)
+        if charge is not None:
+            size = self.wanted[self.place_of[id(ticket)]]
+            meter.answered(charge, (int(size * INPUT_SHARE * 4) // 4, 20, 0), self.now)
+        if reads:
+            self.learn(ticket, charge, told)
         self.done += 1
         self.adaptive.answered(
             in_flight=self.places.borrowed_tokens,
@@ -189,8 +203,8 @@ class Run:
         """A refusal came."""
         sent_at, sightings, wait_s = told
         self.meter.look(self.now, sent_at)
-        charge = self.charge_of(ticket, sent_at)
-        self.meter.learn(sightings, charge, self.now)
+        self.learn(ticket, ticket.charge, told)
+        charge = ticket.charge or Charge(taken_at=sent_at)
         explained = any((s.remaining or 0) < charge.amounts[WHICH[s.counted]] for s in sightings)
         asked_s = wait_s if self.setting.headers else None
         self.meter.throttled(charge, asked_s, self.now, explained=explained)

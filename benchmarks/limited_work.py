@@ -67,8 +67,9 @@ class LimitedWork:
     tokens_per_minute: float
     burst_s: float | None = None
     """How much may come at once, where that is told too."""
-    concurrency: int = 200
-    """Of clients that must be told one."""
+    concurrency: int = 64
+    """Of clients that must be told one: several times what the limits let be in flight, and few
+    enough for those whose pools cost more with each connection."""
     patience_s: float = 600
 
     def prompts(self) -> Iterator[tuple[int, str]]:

@@ -21,7 +21,9 @@ def run(work: LimitedWork, start: Callable[[], None]) -> int:
 
     async def main() -> None:
         semaphore = asyncio.Semaphore(work.concurrency)
-        limits = httpx2.Limits(max_connections=work.concurrency)
+        limits = httpx2.Limits(
+            max_connections=work.concurrency, max_keepalive_connections=work.concurrency
+        )
         http_client = openai.DefaultAsyncHttpxClient(limits=limits, trust_env=False)
         async with openai.AsyncOpenAI(
             api_key="x",

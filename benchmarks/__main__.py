@@ -17,7 +17,7 @@ from benchmarks.machine import describe
 from benchmarks.report import QUESTIONS, Answer, Mark, Table, save, write_page
 
 QUICK = Plan(quick=True, rounds=3, slow_rounds=2, target_s=0.25, patience_s=20)
-FULL = Plan(quick=False, rounds=5, slow_rounds=5, target_s=2.0, patience_s=180)
+FULL = Plan(quick=False, rounds=5, slow_rounds=5, target_s=1.0, patience_s=180)
 
 
 def _options() -> argparse.Namespace:
@@ -74,8 +74,11 @@ def main() -> None:
     for question in QUESTIONS:
         if question not in options.only:
             continue
+        begun = time.perf_counter()
         answer: Answer = importlib.import_module(f"benchmarks.bench_{question}").run(plan)
         _print(answer)
+        sys.stdout.write(f"   ({question}: {time.perf_counter() - begun:.0f} s)\n")
+        sys.stdout.flush()
         marks += answer.marks
         save(answer, machine, out)
     page = write_page(out)

@@ -66,7 +66,7 @@ def run(plan: Plan) -> Answer:
                 title="What a journal costs the event loop, per outcome",
                 axis="CPU µs",
                 values={
-                    f"{rate:,} in a second": [least, middle, middle]
+                    f"{rate:,} in a second": [min(least, middle), middle, max(least, middle)]
                     for rate, of_rate in found.items()
                     if (least := _cost_us(of_rate, least=True)) > 0
                     and (middle := _cost_us(of_rate, least=False)) > 0

@@ -9,6 +9,8 @@ import trio
 
 import trillium
 from tests.planning.shop import in_shop
+from trillium._planning.calibration import Seen, redraw, tail_of
+from trillium._planning.intervals import dice_of
 from trillium.simulator import SimulatedProvider, SimulatorSettings
 
 JOBS = 100
@@ -59,3 +61,32 @@ def test_cost_tokens_and_time_lie_in_their_intervals_as_often_as_is_said() -> No
         "time": True,
         "tokens": True,
     }, held
+
+
+SEEN = tuple(Seen(100, 1 + place / 10) for place in range(10))
+
+
+def test_the_last_of_many_answers_comes_late() -> None:
+    few = tail_of(SEEN, 2, at_once=True, dice=dice_of("test"))
+    many = tail_of(SEEN, 200, at_once=True, dice=dice_of("test"))
+    assert few[0] < few[1] < many[1]
+    assert few[0] < many[0]
+    assert many[1] > 1.9  # the slowest that was seen is not the slowest there is
+
+
+def test_answers_on_their_way_come_sooner_than_those_just_sent() -> None:
+    sent = tail_of(SEEN, 20, at_once=True, dice=dice_of("test"))
+    on_their_way = tail_of(SEEN, 20, at_once=False, dice=dice_of("test"))
+    assert on_their_way[0] < sent[0]
+
+
+def test_what_takes_no_time_has_no_tail() -> None:
+    seen = [Seen(10, 0.0)] * 6
+    assert tail_of(seen, 3, at_once=False, dice=dice_of("test")) == (0.0, 0.0)
+    assert redraw(seen, [None, 5], dice_of("test")) == [Seen(10, 0.0), Seen(5, 0.0)]
+
+
+def test_answers_that_are_drawn_are_no_longer_than_max_tokens() -> None:
+    drawn = redraw(SEEN, [60, None] * 50, dice_of("test"))
+    assert {one.output_tokens for one in drawn[::2]} == {60}
+    assert max(one.output_tokens for one in drawn[1::2]) > 100

@@ -25,6 +25,11 @@ DRAWN: Final = 0.98
 """What the intervals are drawn for. Of a few answers none may be among the longest there are: of
 80 jobs with a sample of 8, those drawn for 0.95 held 90 % of the costs and 91 % of the times."""
 
+WIDE_ERRORS: Final = 1.0
+"""How many of its standard errors the spread of latencies is taken to be too narrow by."""
+TAILS: Final = 99
+"""How often the end of a job is drawn; the interval goes from the first to the last of them."""
+
 
 @final
 @attrs.frozen(kw_only=True)
@@ -138,12 +143,7 @@ def redraw(seen: Sequence[Seen], bounds: Sequence[int | None], dice: random.Rand
         bounds: `max_tokens` of each request.
         dice: For the draws.
     """
-    logs = [math.log(one.latency_s) for one in seen if one.latency_s > 0]
-    width = 0.0
-    if len(logs) > 1:
-        mean = math.fsum(logs) / len(logs)
-        spread = math.sqrt(math.fsum((x - mean) ** 2 for x in logs) / (len(logs) - 1))
-        width = 1.06 * spread * len(logs) ** -0.2
+    width = _width(seen)
     found = []
     chosen, spreads = even_draws(len(bounds), dice), even_draws(len(bounds), dice)
     for bound, choice, place in zip(bounds, chosen, spreads, strict=True):
@@ -155,3 +155,51 @@ def redraw(seen: Sequence[Seen], bounds: Sequence[int | None], dice: random.Rand
             out = bound
         found.append(Seen(out, one.latency_s * factor))
     return found
+
+
+def _width(seen: Sequence[Seen]) -> float:
+    """Return how much what is drawn is spread, as a standard deviation of logarithms."""
+    return 1.06 * _logs(seen)[1] * math.pow(max(1, len(seen)), -0.2)
+
+
+def _logs(seen: Sequence[Seen]) -> tuple[float, float]:
+    """Return mean and standard deviation of the latencies' logarithms."""
+    logs = [math.log(one.latency_s) for one in seen if one.latency_s > 0]
+    if len(logs) < 2:
+        return (logs[0] if logs else -math.inf), 0.0
+    mean = math.fsum(logs) / len(logs)
+    return mean, math.sqrt(math.fsum((x - mean) ** 2 for x in logs) / (len(logs) - 1))
+
+
+def tail_of(
+    seen: Sequence[Seen], in_flight: int, *, at_once: bool, dice: random.Random
+) -> tuple[float, float]:
+    """Return how soon and how late the last answer may come after the last send, in seconds.
+
+    The last of many answers is the slowest of those in flight, and how slow that is no mean says:
+    it is drawn from what was seen, each time as if another sample had been, and it is drawn from a
+    lognormal distribution as wide as these answers may just be of.
+
+    Args:
+        seen: What was sampled.
+        in_flight: How many are in flight at the last send.
+        at_once: Whether all of them have just been sent; else they are on their way.
+        dice: For the draws.
+    """
+    latencies, width = [one.latency_s for one in seen], _width(seen)
+    middle, spread = _logs(seen)
+    spread *= 1 + WIDE_ERRORS / math.sqrt(2 * max(1, len(seen) - 1))
+    lasts: list[float] = []
+    for _ in range(TAILS):
+        sample = dice.choices(latencies, k=len(latencies))
+        # What is met on its way is long more often than short: by its length.
+        weights = None if at_once or not any(sample) else sample
+        longer = 0.0 if at_once else spread * spread
+        last = widest = 0.0
+        for place, latency_s in enumerate(dice.choices(sample, weights, k=in_flight)):
+            left = 1.0 if at_once or not place else dice.random()
+            draw = dice.gauss(0.0, 1.0)
+            last = max(last, latency_s * left * math.exp(width * draw))
+            widest = max(widest, left * math.exp(middle + longer + spread * draw))
+        lasts += (last, widest)
+    return min(lasts), max(lasts)

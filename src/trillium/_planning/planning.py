@@ -19,7 +19,7 @@ from trillium._call.nurseries import open_private_nursery
 from trillium._call.route import Route
 from trillium._call.routes import Routes
 from trillium._money.budget import Budget
-from trillium._planning.calibration import CONFIDENCE, Calibration, Expected, calibrate
+from trillium._planning.calibration import CONFIDENCE, Calibration, Expected, calibrate, tail_of
 from trillium._planning.intervals import dice_of
 from trillium._planning.measure import Measure, Outline, Prompts, Reservoir, measure_all
 from trillium._planning.provider import with_learnt
@@ -190,7 +190,10 @@ class Planner:
             ]
 
         rehearsals = await in_thread(run)
-        return _plan(measure, count, rehearsals, calibration, rehearsed=len(outlines))
+        finish = functools.partial(
+            _plan, measure, count, rehearsals, calibration, rehearsed=len(outlines)
+        )
+        return await trio.to_thread.run_sync(finish)
 
     def _terms(self, route: Route) -> Terms:
         concurrency, adaptive, expected = self._concurrency
@@ -300,10 +303,28 @@ def _corrected(plan: Plan, known: Calibration, rehearsals: list[Rehearsal]) -> P
                 _times(plan.cost_usd, high),
             )
     if len(rehearsals) > 1:
-        spans = [found.makespan_s for found in rehearsals]
-        changes["makespan_interval_s"] = (min(spans), max(spans))
+        changes["makespan_interval_s"] = _time_interval(known, rehearsals)
         changes["confidence"] = CONFIDENCE
     return attrs.evolve(plan, assumptions=assume, **changes)
+
+
+def _time_interval(known: Calibration, rehearsals: list[Rehearsal]) -> tuple[float, float]:
+    """Return between what times a job ends, whose sending and whose last answers vary."""
+    sending = [found.makespan_s - found.tail_s for found in rehearsals]
+    soon, late = zip(
+        *(
+            tail_of(
+                known.seen,
+                found.in_flight,
+                at_once=found.in_flight >= found.attempts,
+                dice=dice_of(f"tail {number}"),
+            )
+            for number, found in enumerate(rehearsals)
+        ),
+        strict=True,
+    )
+    expected = rehearsals[0].makespan_s
+    return min(expected, min(sending) + min(soon)), max(expected, max(sending) + max(late))
 
 
 def _times(amount: Decimal, ratio: float) -> Decimal:

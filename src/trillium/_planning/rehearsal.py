@@ -87,6 +87,10 @@ class Rehearsal:
     """Seconds, by what the next request waited for."""
     completed: int
     attempts: int
+    tail_s: float = 0.0
+    """Seconds from the last send to the last answer."""
+    in_flight: int = 0
+    """How many were in flight with the last one."""
     failure: str = ""
     """Why a request was not answered, if one was not: an example."""
     stopped: StopCause | None = None
@@ -187,7 +191,8 @@ class Watch(Observer):
         self._since = self._started_at = trio.current_time()
         self._cause = Binding.LATENCY
         self._waits = dict.fromkeys(Binding, 0.0)
-        self._completed = self._attempts = 0
+        self._completed = self._attempts = self._ended = self._in_flight = 0
+        self._last_at = self._started_at
         self._failure = ""
 
     def found(self) -> Rehearsal:
@@ -197,6 +202,8 @@ class Watch(Observer):
             waits_s={cause: seconds for cause, seconds in self._waits.items() if seconds},
             completed=self._completed,
             attempts=self._attempts,
+            tail_s=self._since - self._last_at,
+            in_flight=self._in_flight,
             failure=self._failure,
         )
 
@@ -204,6 +211,11 @@ class Watch(Observer):
         """Take note."""
         self._attempts += 1
         self._note()
+        self._last_at, self._in_flight = self._since, self._attempts - self._ended
+
+    def attempt_ended(self, *, index: int, attempt: int, fault: Fault | None) -> None:  # noqa: ARG002
+        """Take note."""
+        self._ended += 1
 
     def retry(self, *, index: int, attempt: int, fault: Fault, delay_s: float) -> None:  # noqa: ARG002
         """Take note."""

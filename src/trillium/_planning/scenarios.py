@@ -151,6 +151,8 @@ def rehearse_all(terms: Terms, parts: Sequence[Part], stop: StopSign, *, count: 
         waits_s=whole.waits_s,
         completed=round(whole.completed * times),
         attempts=round(whole.attempts * times),
+        tail_s=whole.tail_s,
+        in_flight=whole.in_flight,
         failure=whole.failure,
         stopped=whole.stopped,
     )

@@ -261,7 +261,7 @@ async def open_files(  # noqa: ASYNC910  # where there are none there is nothing
     if reuse is not None:
         await reuse.open()
     if record is None or record.is_open:
-        return
+        return  # noqa: ASYNC910
     try:
         # An earlier run's outcomes are read through; it takes seconds for a million.
         await trio.to_thread.run_sync(record.open, trio.from_thread.check_cancelled)

@@ -271,6 +271,19 @@ def test_ages_are_in_the_order_of_arrival() -> None:
     assert [machine.next_age() for _ in range(3)] == [1, 2, 3]
 
 
+def test_permits_are_not_handed_on_where_a_bound_was_raised_and_others_could_go_besides() -> None:
+    machine, permit = Admission(), Bound(1)
+    first, second, third = tickets_of(machine, 3, permit)
+    assert machine.request(first) is True
+    assert machine.request(second) is False
+    permit.total_tokens = 2
+    assert not machine.hand_on(first, second, third)
+    assert machine.pass_on(first) is None
+    machine.release(first)
+    assert machine.request(third) is False
+    assert all_ready(machine) == [second, third]
+
+
 def test_what_comes_back_from_backing_off_goes_before_what_is_newer() -> None:
     machine, permit = Admission(), Bound(1)
     first, second, third = tickets_of(machine, 3, permit)

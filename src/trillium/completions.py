@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final, Literal, TypeVar, cast, final
+from typing import Final, Literal, final
 
 import attrs
 
@@ -18,10 +18,10 @@ from trillium.messages import (
     TextPart,
     ToolCall,
 )
+from trillium.record_maker import quick_maker
 
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 _NOTHING: Final = Decimal(0)
-_Record = TypeVar("_Record", bound=attrs.AttrsInstance)
 
 
 class FinishReason(enum.StrEnum):
@@ -174,34 +174,7 @@ class Completion:
         return Message("assistant", self.parts)
 
 
-def _quick_maker(record: type[_Record]) -> type[_Record]:
-    """Return what makes records of a frozen class at the cost of mutable ones.
-
-    attrs sets each field of a frozen record by `object.__setattr__`, which for a Completion takes
-    4 µs; set as usual, on a class of the same layout that then becomes the frozen one, 2.
-    """
-
-    def freeze(self: object) -> None:
-        self.__class__ = record
-
-    fields = {
-        field.name: attrs.field(default=field.default, alias=field.alias, kw_only=True)
-        for field in attrs.fields(record)
-    }
-    draft = attrs.make_class(
-        record.__name__,
-        fields,
-        class_body={"__attrs_post_init__": freeze},
-        eq=False,
-        repr=False,
-        slots=True,
-        # Python 3.11 does not let an object change its class where both have this slot.
-        weakref_slot=False,
-    )
-    return cast("type[_Record]", draft)
-
-
-new_completion: Final = _quick_maker(Completion)
+new_completion: Final = quick_maker(Completion)
 """Makes a `Completion`: the same, in half the time. For the one place where each is made."""
 
 

@@ -21,7 +21,7 @@ from trillium._wire.chat_tools import read_response_format, read_tool_choice, re
 from trillium._wire.strict_json import MAX_EXCERPT_CHARS, quote_value
 from trillium.endpoints import Model
 from trillium.errors import InvalidRequestError
-from trillium.messages import Message, Request, check_choices
+from trillium.messages import Message, Request, check_choices, new_request
 
 PASSED_ON: Final = frozenset(
     {
@@ -114,6 +114,19 @@ def make_request(
         messages = defaults.opening + messages
     values = {**defaults.values, **_read_parameters(parameters)} if parameters else defaults.values
     return Request(messages, id=id, **values)
+
+
+def make_plain_request(
+    messages: tuple[Message, ...],
+    *,
+    id: str | int | None,  # noqa: A002  # the field's name
+    defaults: Defaults,
+) -> Request:
+    """Return the request of a valid conversation with the default parameters."""
+    if defaults.opening and not _has_system(messages):
+        messages = defaults.opening + messages
+    # The defaults were checked when they were made.
+    return new_request(messages=messages, id=id, **defaults.values)
 
 
 def read_body(body: Any, *, id: str | int | None, defaults: Defaults) -> Request:  # noqa: A002

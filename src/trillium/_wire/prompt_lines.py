@@ -20,7 +20,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from trillium._wire.chat_messages import read_messages
-from trillium._wire.chat_requests import Defaults, make_request, read_body
+from trillium._wire.chat_requests import (
+    Defaults,
+    make_plain_request,
+    make_request,
+    read_body,
+)
+from trillium._wire.plain_prompt_lines import plain_line
 from trillium._wire.strict_json import decode_strictly, decode_text, quote_value
 from trillium.errors import InvalidRequestError
 from trillium.messages import Message, Request
@@ -42,6 +48,9 @@ def parse_json_line(line: bytes, defaults: Defaults) -> Request:
     Raises:
         InvalidRequestError: It stands for none; the message is short and says what to change.
     """
+    plain = plain_line(line)
+    if plain is not None:
+        return make_plain_request(plain[1], id=plain[0], defaults=defaults)
     fields = decode_strictly(line)
     if type(fields) is not dict:
         what = quote_value(fields)

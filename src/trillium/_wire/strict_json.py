@@ -43,7 +43,7 @@ def decode_strictly(line: bytes) -> Any:
             value = _decode(line)
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise InvalidRequestError(_why_not(line, error)) from None
-        return value if _every_key_once(line, value) else _decode_exactly(line.decode())
+        return value if has_strings(line, _count_strings(value)) else _decode_exactly(line.decode())
     except RecursionError:
         raise InvalidRequestError("the JSON is nested too deeply") from None
 
@@ -73,13 +73,17 @@ def _quote_start(text: str) -> str:
     return inner if len(text) <= MAX_EXCERPT_CHARS else inner + "…"
 
 
-def _every_key_once(line: bytes, value: Any) -> bool:
+def has_strings(line: bytes, count: int) -> bool:
+    """Return whether a valid JSON text has just so many strings, keys among them.
+
+    False also where that is not known: a backslash that is escaped may end a string.
+    """
     quotes = line.count(b'"')
     if b"\\" in line:
         if b'\\\\"' in line:
-            return False  # an escaped backslash may end a string: too subtle to count
+            return False
         quotes -= line.count(b'\\"')
-    return quotes == 2 * _count_strings(value)
+    return quotes == 2 * count
 
 
 def _count_strings(value: Any) -> int:

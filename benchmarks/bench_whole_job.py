@@ -16,6 +16,7 @@ NOTE = (
     "Each job opens its connections, reads the prompts, asks, and writes a line for each answer"
     " with its text and usage; the lines are then read again and checked.\n"
     "trillium's also does all its accounting: admission, price, journal with its commits.\n"
+    "What a client imports it imports before; start-up is a question of its own.\n"
     "async-batch-llm writes its artifact file; lm-deluge returns all answers at the end, and they"
     " are then written."
 )

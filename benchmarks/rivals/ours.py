@@ -1,9 +1,12 @@
 """trillium: a batch for plain calls, ``stream`` for streams, the command for whole jobs."""
 
+import importlib
 import json
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import trio
 
@@ -12,6 +15,17 @@ from benchmarks.work import MODEL, Meter, Work, delay_us, prompt_text
 
 MAX_TOKENS = 64
 KEY_VARIABLE = "BENCH_API_KEY"
+PRICES = """
+provider = "{host}"
+source = "the benchmark"
+currency = "USD"
+usd_per_unit = 1
+
+[models."{model}"]
+input = 0.4
+output = 1.6
+cached = 0.1
+"""
 
 
 def _requests(numbers: Iterable[int]) -> Iterator[trillium.Request]:
@@ -79,14 +93,19 @@ def streams(work: Work, meter: Meter) -> dict[int, str]:
 
 
 def job(work: Work, meter: Meter) -> dict[int, str]:
-    """A whole job as the command does it, in this process."""
+    """A whole job as the command does it, in this process, every answer priced."""
     from trillium.cli import main
 
+    # What `main` imports; rivals are imported before they start, too.
+    importlib.import_module("trillium.cli.batch")
+
+    prices = Path(work.output_file).with_name("prices.toml")
+    prices.write_text(PRICES.format(host=urlsplit(work.base_url).netloc, model=MODEL))
     os.environ[KEY_VARIABLE] = "x"
     sys.argv = ["trillium", "batch", work.input_file, "--output", work.output_file]
     sys.argv += ["--base-url", work.base_url, "--model", MODEL, "--api-key-env", KEY_VARIABLE]
     sys.argv += ["--concurrency", str(work.concurrency), "--max-tokens", str(MAX_TOKENS)]
-    sys.argv += ["--no-progress"]
+    sys.argv += ["--no-progress", "--prices", str(prices)]
     meter.start()
     try:
         main()
@@ -95,4 +114,7 @@ def job(work: Work, meter: Meter) -> dict[int, str]:
             raise RuntimeError(f"the command ended with status {end.code}") from None
     meter.stop()
     with open(work.output_file, "rb") as file:
-        return {int(record["id"]): record["text"] for record in map(json.loads, file)}
+        records = [json.loads(line) for line in file]
+    if not all(record.get("cost_usd") for record in records):
+        raise RuntimeError("an answer has no price")
+    return {int(record["id"]): record["text"] for record in records}

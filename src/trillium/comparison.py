@@ -49,7 +49,8 @@ class ComparisonSample:
     latency_s: float | None = None
     """Seconds from the first send to the end, retries and their waits included."""
     first_token_s: float | None = None
-    """Seconds from the send of the attempt that answered to its first token."""
+    """Seconds from the send of the attempt that answered to its first token: what went before
+    that attempt is in `latency_s` alone."""
     output_tokens_per_s: float | None = None
     """Tokens that came after the first, by the time they took; None where that says nothing:
     one token, or an answer that came in one piece."""
@@ -88,6 +89,7 @@ class ModelComparison:
     latency_s: Distribution | None
     """None where there are no answers; retries and their waits are part of it."""
     first_token_s: Distribution | None
+    """Of the attempts that answered; retries before them are not part of it."""
     output_tokens_per_s: Distribution | None
     """Of each answer, from its first token to its last."""
     input_tokens: int
@@ -153,6 +155,11 @@ class ModelComparison:
     def success_rate(self) -> float | None:
         """The share of its requests that were answered, of those that were sent."""
         return self.succeeded / self.attempted if self.attempted else None
+
+    @property
+    def retried(self) -> int:
+        """How many of its answers took more than one attempt: their latency counts all of them."""
+        return sum(sample.success and sample.attempts > 1 for sample in self.samples)
 
     @property
     def output_tokens_per_answer(self) -> float | None:

@@ -13,6 +13,7 @@ import attrs
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 
 from tests.browser.conftest import Browser
 from tests.pages.samples import HOSTILE, compared, comparison, report, three
@@ -195,6 +196,39 @@ def test_a_plot_tells_its_numbers_where_the_pointer_is(browser: Browser, page: P
     box: dict[str, Any] = browser.run("return arguments[0].getBoundingClientRect()", tip)
     assert box["left"] >= 0
     assert box["right"] <= 1400
+
+
+def test_the_arrows_go_through_the_numbers_of_a_plot(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    plot = browser.chrome.find_element(By.CSS_SELECTOR, "svg.area:has([data-tip])")
+    targets = plot.find_elements(By.CSS_SELECTOR, "[data-tip]")
+    tip = browser.chrome.find_element(By.CSS_SELECTOR, ".tip")
+    browser.scroll_to(plot)
+    browser.run("arguments[0].focus({preventScroll: true})", plot)
+    for key, place in [
+        (Keys.ARROW_RIGHT, 0),
+        (Keys.ARROW_RIGHT, 1),
+        (Keys.END, len(targets) - 1),
+        (Keys.ARROW_RIGHT, len(targets) - 1),
+        (Keys.ARROW_LEFT, len(targets) - 2),
+        (Keys.HOME, 0),
+        (Keys.ARROW_LEFT, 0),
+    ]:
+        ActionChains(browser.chrome).send_keys(key).perform()
+        assert tip.is_displayed()
+        assert tip.get_property("textContent") == targets[place].get_attribute("data-tip")
+    ActionChains(browser.chrome).send_keys(Keys.ESCAPE).perform()
+    assert not tip.is_displayed()
+
+
+def test_tab_leaves_a_plot_and_its_tip(browser: Browser, page: Path) -> None:
+    browser.open(page)
+    plot = browser.chrome.find_element(By.CSS_SELECTOR, "svg.area:has([data-tip])")
+    browser.scroll_to(plot)
+    browser.run("arguments[0].focus({preventScroll: true})", plot)
+    ActionChains(browser.chrome).send_keys(Keys.ARROW_RIGHT, Keys.TAB).perform()
+    assert browser.chrome.switch_to.active_element != plot
+    assert not browser.chrome.find_element(By.CSS_SELECTOR, ".tip").is_displayed()
 
 
 def test_hostile_names_neither_run_nor_break_the_page(

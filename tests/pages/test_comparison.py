@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
+import attrs
 import pytest
 
 from tests.pages.samples import HOSTILE, compared, comparison, three
 from trillium._batch.statistics import Stop, StopCause
-from trillium.comparison import Comparison
+from trillium.comparison import Comparison, ModelComparison
 from trillium.pages import comparison_page
 
 
@@ -107,6 +108,48 @@ def test_nothing_sent_is_no_share_of_anything() -> None:
 def test_what_stopped_it_is_said() -> None:
     stopped = comparison([compared("a")], stop=Stop(StopCause.BUDGET, "the budget is used up"))
     assert "Stopped early: the budget is used up" in words(comparison_page(stopped))
+
+
+def test_that_somebody_stopped_it_is_said_in_the_words_of_a_comparison() -> None:
+    stopped = comparison([compared("a")], stop=Stop(StopCause.DRAINED, "the batch was drained"))
+    said = words(comparison_page(stopped))
+    assert "Stopped early: it was interrupted" in said
+    assert "batch" not in said
+
+
+def test_a_model_without_an_answer_is_neither_cheapest_nor_unpriced() -> None:
+    silent = compared("silent", answers=0, failures=3)
+    page = comparison_page(comparison([compared("a"), compared("b", usd="0.002"), silent]))
+    said = words(page)
+    assert "1 of 3 models gave no answer." in said
+    assert "is not known." not in said
+    table = words(page[page.index('id="models"') : page.index("</table>")])
+    assert "$0 " not in table
+
+
+def test_what_looks_alike_is_not_best() -> None:
+    def of(name: str, per_s: float) -> ModelComparison:
+        samples = [attrs.evolve(s, output_tokens_per_s=per_s) for s in compared("x").samples]
+        return ModelComparison.of("e", name, samples)
+
+    alike = comparison_page(comparison([of("a", 100.1), of("b", 100.2)]))
+    table = alike[alike.index('id="models"') : alike.index("</table>")]
+    assert table.count(">100<") == 2
+    assert "best" not in table
+    apart = comparison_page(comparison([of("a", 100.1), of("b", 120.0)]))
+    assert apart[: apart.index("</table>")].count('class="num best"') == 1
+
+
+def test_what_latencies_and_first_tokens_count_is_said() -> None:
+    calm = compared("calm")
+    again = [attrs.evolve(sample, attempts=3) for sample in calm.samples[:2]]
+    retried = ModelComparison.of("e", "retried", [*again, *compared("x").samples[2:]])
+    page = comparison_page(comparison([calm, retried]))
+    said = words(page)
+    assert "2 of 60 answers took more than one attempt" in said
+    assert "first token run from the send of the attempt that answered" in said
+    assert page.count("retries included") == 3
+    assert "more than one attempt" not in words(comparison_page(comparison([calm])))
 
 
 def test_without_streams_the_first_token_is_not_known() -> None:

@@ -25,8 +25,8 @@ from trillium.pages.tables import Card, cards, facts
 _FOOT: Final = (
     "Counts, tokens, costs, the slowest requests and all sums over time are exact; percentiles "
     "are within 0.55 %. Latencies run from the first send of a request to the end of its answer, "
-    "retries and their waits included. Costs are those of the answers; what is not known is shown "
-    "as –, never as zero."
+    "retries and their waits included; times to the first token run from the send of the attempt "
+    "that answered. Costs are those of the answers; what is not known is shown as –, never as zero."
 )
 _SHORT: Final = 200
 """Characters of a parameter that are shown."""

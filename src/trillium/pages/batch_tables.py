@@ -25,10 +25,14 @@ def model_table(models: Sequence[ModelReport]) -> Html:
         Column("Model", numeric=False),
         Column("Answered", falls_first=True),
         Column("Failed", falls_first=True),
-        Column("p50", says="half of the answers were there within this time"),
-        Column("p90", says="nine in ten answers were there within this time"),
-        Column("p99", says="99 in 100 answers were there within this time"),
-        Column("p50", says="of the first token, where answers were streamed"),
+        Column("p50", says="half of the answers were there within this time, retries included"),
+        Column("p90", says="nine in ten answers were there within this time, retries included"),
+        Column("p99", says="99 in 100 answers were there within this time, retries included"),
+        Column(
+            "p50",
+            says="of the first token, where answers were streamed; from the send of the attempt "
+            "that answered",
+        ),
         Column("In", falls_first=True, says="input tokens of all answers"),
         Column("Cached", falls_first=True, says="of these, read from the provider's cache"),
         Column("Out", falls_first=True, says="output tokens of all answers"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
+from trillium._batch.statistics import StopCause
 from trillium.comparison import Comparison, ModelComparison
 from trillium.pages.comparison_figures import p50_latency, per_1000_usd, short_name, speed
 from trillium.pages.comparison_plots import plots
@@ -27,8 +28,8 @@ from trillium.pages.tables import Card, cards, facts
 _FOOT: Final = (
     "All figures are exact, over the answers of this comparison alone. Latencies run from the "
     "first send of a request to the last byte of its answer, retries and their waits included; "
-    "percentiles are by nearest rank. Costs are those of the answers; what is not known is shown "
-    "as –, never as zero."
+    "times to the first token run from the send of the attempt that answered. Percentiles are by "
+    "nearest rank. Costs are those of the answers; what is not known is shown as –, never as zero."
 )
 
 
@@ -69,7 +70,11 @@ def _asked(comparison: Comparison) -> str:
 def _stopped(comparison: Comparison) -> Html | None:
     if comparison.stop is None:
         return None
-    return tag("p", tag("strong", "Stopped early: "), comparison.stop.message, class_="warning")
+    if comparison.stop.cause is StopCause.DRAINED:
+        why = "it was interrupted, and tells of what was sent until then"
+    else:
+        why = comparison.stop.message
+    return tag("p", tag("strong", "Stopped early: "), why, class_="warning")
 
 
 def _least(
@@ -108,10 +113,13 @@ def _headline(models: Sequence[ModelComparison]) -> Html:
         said = joined(
             cheap, f" is cheapest, at {price}; ", quick, f" is fastest, with an answer {within}."
         )
-    unpriced = sum(per_1000_usd(model) is None for model in models)
+    silent = sum(not model.succeeded for model in models)
+    unpriced = sum(per_1000_usd(model) is None for model in models) - silent
+    of_all = f"of {count(len(models))} models"
     if unpriced:
-        left = f" The cost of {count(unpriced)} of {count(len(models))} models is not known."
-        return joined(said, left)
+        said = joined(said, f" The cost of {count(unpriced)} {of_all} is not known.")
+    if silent:
+        said = joined(said, f" {count(silent)} {of_all} gave no answer.")
     return said
 
 
@@ -204,7 +212,7 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
         ("Prompts", _asked(comparison)),
         (
             "Order",
-            f"all models at the same time, each in turn the first (seed {comparison.seed})",
+            f"all models at once, each in turn the first, as drawn from seed {comparison.seed}",
         ),
         ("In flight", f"at most {count(comparison.concurrency)} requests of each model"),
         ("Took", duration(comparison.elapsed_s)),
@@ -216,6 +224,10 @@ def _facts(comparison: Comparison) -> list[tuple[str, str]]:
     ]
     if connects:
         found.append(("To connect", f"{', '.join(connects)}; in no other figure"))
+    retried = sum(model.retried for model in comparison.models)
+    if retried:
+        said = f"{count(retried)} of {count(sum(model.succeeded for model in comparison.models))}"
+        found.append(("Retried", f"{said} answers took more than one attempt"))
     lengths = [
         f"{short_name(model, comparison.models)} {short_count(length)}"
         for model in comparison.models

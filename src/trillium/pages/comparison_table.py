@@ -14,10 +14,14 @@ from trillium.pages.tables import MISSING_CELL, Cell, Column, cell, table
 _COLUMNS: Final = (
     Column("Model", numeric=False),
     Column("Success", falls_first=True, says="share of the requests that were sent"),
-    Column("p50", says="half of the answers were there within this time"),
-    Column("p90", says="nine in ten answers were there within this time"),
-    Column("p99", says="99 in 100 answers were there within this time"),
-    Column("p50", says="half of the answers had their first token within this time"),
+    Column("p50", says="half of the answers were there within this time, retries included"),
+    Column("p90", says="nine in ten answers were there within this time, retries included"),
+    Column("p99", says="99 in 100 answers were there within this time, retries included"),
+    Column(
+        "p50",
+        says="half of the answers began within this time, from the send of the attempt that "
+        "answered: retries before it are not included",
+    ),
     Column("Out/s", falls_first=True, says="output tokens per second of an answer, the median"),
     Column("In", falls_first=True, says="input tokens of all answers"),
     Column("Out", falls_first=True, says="output tokens of all answers"),
@@ -64,7 +68,8 @@ class _Best:
             self._cell(place, significant, speed, largest=True),
             cell(count(model.input_tokens), model.input_tokens if told else None),
             cell(count(model.output_tokens), model.output_tokens if told else None),
-            self._cell(place, usd, lambda model: model.cost_usd),
+            # What has answered nothing is not the cheapest for it.
+            self._cell(place, usd, lambda model: model.cost_usd if model.succeeded else None),
             self._cell(place, usd, per_1000_usd),
             _saved(model, self._models),
         ]
@@ -82,9 +87,10 @@ class _Best:
         if own is None:
             return MISSING_CELL
         known = {found for found in values if found is not None}
-        # Where all are alike there is nothing to point at.
-        best = len(known) > 1 and own == (max(known) if largest else min(known))
-        return cell(shown(own), own, best=best)
+        # Where all look alike there is nothing to point at.
+        best = shown(max(known) if largest else min(known))
+        differ = len({shown(found) for found in known}) > 1
+        return cell(shown(own), own, best=differ and shown(own) == best)
 
 
 def _saved(model: ModelComparison, models: Sequence[ModelComparison]) -> Cell:

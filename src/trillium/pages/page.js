@@ -68,9 +68,7 @@
     shown = null;
     tip.hidden = true;
   };
-  const show = (event) => {
-    const target = event.target instanceof Element ? event.target.closest("[data-tip]") : null;
-    if (!target) return hide();
+  const tell = (target, left, top) => {
     if (target !== shown) {
       if (shown) shown.classList.remove("on");
       shown = target;
@@ -79,16 +77,39 @@
       tip.hidden = false;
     }
     const box = tip.getBoundingClientRect();
-    const right = event.clientX + 14;
-    const x = right + box.width > innerWidth - 8 ? event.clientX - box.width - 14 : right;
-    const below = event.clientY + 16;
-    const y = below + box.height > innerHeight - 8 ? event.clientY - box.height - 12 : below;
+    const right = left + 14;
+    const x = right + box.width > innerWidth - 8 ? left - box.width - 14 : right;
+    const below = top + 16;
+    const y = below + box.height > innerHeight - 8 ? top - box.height - 12 : below;
     tip.style.left = `${Math.max(6, x)}px`;
     tip.style.top = `${Math.max(6, y)}px`;
+  };
+  const show = (event) => {
+    const target = event.target instanceof Element ? event.target.closest("[data-tip]") : null;
+    if (target) tell(target, event.clientX, event.clientY); else hide();
   };
   document.addEventListener("pointermove", show);
   document.addEventListener("pointerdown", show);
   document.addEventListener("pointerleave", hide);
   document.addEventListener("scroll", hide, { passive: true });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hide(); });
+
+  // The same by keyboard: a plot is one stop of Tab, and the arrows go through its numbers.
+  for (const plot of document.querySelectorAll("svg.area")) {
+    const targets = Array.from(plot.querySelectorAll("[data-tip]"));
+    if (!targets.length) continue;
+    const last = targets.length - 1;
+    const next = { ArrowRight: (at) => at + 1, ArrowLeft: (at) => at - 1, Home: () => 0, End: () => last };
+    let at = -1;
+    plot.setAttribute("tabindex", "0");
+    plot.setAttribute("aria-keyshortcuts", "ArrowRight ArrowLeft Home End");
+    plot.addEventListener("keydown", (event) => {
+      if (!Object.hasOwn(next, event.key) || event.altKey || event.ctrlKey || event.metaKey) return;
+      event.preventDefault();
+      at = Math.min(Math.max(next[event.key](at), 0), last);
+      const box = targets[at].getBoundingClientRect();
+      tell(targets[at], box.left + box.width / 2, box.top + box.height / 2);
+    });
+    plot.addEventListener("blur", hide);
+  }
 })();

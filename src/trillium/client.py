@@ -337,6 +337,7 @@ class Client:
         concurrency: int = COMPARED_AT_ONCE,
         timeouts: Timeouts | None = None,
         deadline_s: float | None = None,
+        observer: Observer | None = None,
         budget: Budget | Decimal | None = None,
         seed: int = 0,
     ) -> Comparison:
@@ -352,20 +353,20 @@ class Client:
             concurrency: How many attempts of each model may be in flight at once.
             timeouts: Of each request, in the place of the client's.
             deadline_s: Seconds from the first request until it stops.
-            budget: What may be spent on it, within the client's own: `usd(5)`, or a `Budget`.
+            observer: In the place of the client's; an `index` counts the requests of all models.
+            budget: What may be spent on it, within the client's own: `usd(5)`, or a `Budget`. The
+                rest of a model whose next request it does not hold is `not_sent`; others go on.
             seed: Of the order in which models have their turns.
 
         Returns:
-            What was found, and each answer. What failed, or was not sent because of the deadline
-            or the budget, is counted there by its kind, and raises nothing.
+            What was found, and each answer; failures are counted by kind, and raise nothing.
 
         Raises:
             InvalidRequestError: A prompt names a model, a model stands twice, a bound is none, or
                 a budget has no price of a model. Nothing was sent.
             ClientClosedError: The client is not open.
         """
-        # Here, for it is a twentieth of the client's import, and most programs compare nothing.
-        from trillium._comparing.run import Comparing, Terms  # noqa: PLC0415
+        from trillium._comparing.run import Comparing, Terms  # noqa: PLC0415  # few compare
 
         self._check_open()
         comparing = Comparing(
@@ -375,7 +376,7 @@ class Client:
             terms=Terms(repeat=repeat, concurrency=concurrency, deadline_s=deadline_s, seed=seed),
             timeouts=timeouts or self._timeouts,
             budgets=(as_budget(budget), self._budget),
-            observer=self._observer,
+            observer=observer or self._observer,
         )
         return await comparing.run()
 

@@ -13,6 +13,7 @@ import trio
 import trio.lowlevel
 
 from tests.cli.calling import KEY_VARIABLE, Finished, read_outcomes, start, trillium, write_prompts
+from trillium._report.reading import read_report
 from trillium.comparison import Comparison
 from trillium.simulator import Faults, SimulatedProvider, SimulatorSettings, open_simulator
 
@@ -79,6 +80,14 @@ async def test_json_pages_and_answers_hold_the_same(place: Path) -> None:
         (model, str(n)) for model in ("small", "large") for n in range(6)
     ]
     assert "page: page.html" in run.err
+    assert [a["index"] for a in answers] == list(range(12))
+    report = read_report(str(place / "answers.jsonl"))
+    assert [(model.model, model.completed) for model in report.models] == [
+        ("small", 6),
+        ("large", 6),
+    ]
+    assert report.superseded == 0
+    assert report.timeline is not None
 
 
 @pytest.mark.slow
@@ -99,7 +108,8 @@ async def test_a_budget_stops_it_with_exit_code_3(place: Path) -> None:
     found = Comparison.from_json(json.loads(run.out))
     assert found.stop is not None
     assert sum(m.cost_usd or 0 for m in found.models) <= 0.01
-    assert "stopped early: the budget of $0.01 is used up" in run.err
+    assert "not_sent, such as: the budget of $0.01 is used up" in run.err
+    assert "stopped early: the budget " in run.err
 
 
 @pytest.mark.slow
@@ -121,7 +131,9 @@ async def test_settings_say_where_models_are_and_what_is_permitted(place: Path) 
 @pytest.mark.slow
 @pytest.mark.parametrize("signals", [1, 2])
 async def test_interrupted_it_shows_what_was_found(place: Path, signals: int) -> None:
-    settings = SimulatorSettings(latency_s=0.2)
+    # Where the second signal is to find something in flight, half of it never ends by itself.
+    faults = Faults(stall=0.5) if signals == 2 else Faults()
+    settings = SimulatorSettings(latency_s=0.2, faults=faults)
     write_prompts(place / "in.jsonl", [f"say {n}" for n in range(500)])
     async with open_simulator(settings) as provider:
         answered = trio.Event()
@@ -136,12 +148,18 @@ async def test_interrupted_it_shows_what_was_found(place: Path, signals: int) ->
         )
         await answered.wait()
         await trio.lowlevel.checkpoint()
-        for _ in range(signals):
+        process.send_signal(signal.SIGINT)
+        if signals == 2:
+            assert process.stderr is not None
+            # Two at once would be one.
+            said = await trio.to_thread.run_sync(process.stderr.readline)
+            assert "in flight may take" in said
             process.send_signal(signal.SIGINT)
         out, err = await trio.to_thread.run_sync(process.communicate)
     assert process.returncode == 130
     assert "interrupted: " in err
     assert "Traceback" not in err
+    assert ("cut off, and may have been billed" in err) == (signals == 2)
     if signals == 1:
         assert "500 prompts to 2 models" in out
         assert any(line["status"] == "completed" for line in read_outcomes(place / "answers.jsonl"))
@@ -171,6 +189,7 @@ async def test_prompts_may_come_from_standard_input() -> None:
         (("--models", "sim/a", "--html", "no/where.html"), "no/where.html: cannot be written"),
         (("--models", "sim/a", "--html", "in.jsonl"), "no page of trillium's"),
         (("--models", "sim/a", "-o", "in.jsonl"), "is there already"),
+        (("--models", "sim/a", "-o", "a.html", "--html", "./a.html"), "name the same file"),
         (("--models", "sim/a", "--sort", "name"), "--sort"),
     ],
 )

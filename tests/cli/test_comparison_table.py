@@ -170,9 +170,11 @@ def test_an_answer_without_usage_is_why_its_cost_is_unknown() -> None:
 def test_attempts_that_may_have_been_billed_by_nobody_knows_how_much_are_told() -> None:
     cut = attrs.evolve(sample(0, 1.0, "1"), attempts=2, possibly_billed_usd=None)
     said = [plain(line) for line in remarks(compared(ModelComparison.of("e", "m", [cut])))]
-    assert said == [
-        "m: what attempts that brought no answer cost besides is not known: give --max-tokens",
-    ]
+    cost, retries = said
+    assert cost == (
+        "m: what attempts that brought no answer cost besides is not known: give --max-tokens"
+    )
+    assert retries.startswith("retries: 1 answer took more than one attempt: latency counts all")
 
 
 def test_a_model_without_any_answer_has_a_row_all_the_same() -> None:

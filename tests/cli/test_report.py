@@ -41,6 +41,14 @@ def test_it_prints_a_summary_and_puts_the_page_beside_the_answers(
     assert "<title>Report of answers.jsonl</title>" in answers.with_suffix(".html").read_text()
 
 
+def test_a_torn_line_is_left_out_and_told(in_process: InProcess, answers: Path) -> None:
+    with answers.open("ab") as file:
+        file.write(b'{"v":1,"id":"torn","ind')
+    run = in_process("report", answers)
+    assert run.code == 0
+    assert "left out: 1 line that is no outcome\n" in run.out
+
+
 def test_a_page_of_ours_is_replaced_and_nothing_else(in_process: InProcess, answers: Path) -> None:
     page = answers.with_name("page.html")
     assert in_process("report", answers, "-o", page).code == 0

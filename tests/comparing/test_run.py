@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -201,8 +202,7 @@ def test_connections_are_made_before_anything_is_timed() -> None:
             def admitted(self, *, index: int, model: str, endpoint: str) -> None:
                 seen.append(sum(pool.open_connections for pool in pools))  # type: ignore[attr-defined]  # a pool is what it is
 
-        rivals.client._observer = Watch()
-        found = await rivals.client.compare(PROMPTS, rivals.models, concurrency=3)
+        found = await rivals.client.compare(PROMPTS, rivals.models, concurrency=3, observer=Watch())
         assert set(seen) == {6}
         assert all(model.connect_s is not None for model in found.models)
         assert {entry.path for p in rivals.providers for entry in p.ledger.entries} == {
@@ -357,6 +357,7 @@ def test_drained_it_tells_of_what_was_sent_alone() -> None:
         assert found.stop.cause is trillium.StopCause.DRAINED
         for model in found.models:
             assert len(model.samples) == model.succeeded == model.attempted == 4
+        assert "drained" in json.dumps(found.to_json())
 
     run_rivals(main, steady(), steady())
 
@@ -376,6 +377,28 @@ def test_a_budget_is_never_passed_and_is_shared_in_turns() -> None:
         assert abs(one.succeeded - two.succeeded) <= 1
 
     run_rivals(main, steady(), steady(), rates=((2, 10), (2, 10)))
+
+
+def test_cancelled_while_it_drains_it_tells_that_it_was_stopped() -> None:
+    async def main(rivals: Rivals) -> None:
+        comparing = Comparing(
+            PROMPTS,
+            rivals.models,
+            routes=rivals.client._routes,
+            terms=Terms(concurrency=2),
+            timeouts=trillium.Timeouts(),
+        )
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(comparing.run)
+            await trio.sleep(4)
+            comparing.batch.drain()
+            nursery.cancel_scope.cancel()
+        found = comparing.found()
+        assert found.stop is not None
+        assert found.stop.cause is trillium.StopCause.DRAINED
+        assert comparing.batch.statistics().in_flight == 4
+
+    run_rivals(main, steady(), steady())
 
 
 def test_a_budget_that_no_longer_holds_the_dear_model_goes_on_with_the_cheap() -> None:

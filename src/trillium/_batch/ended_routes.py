@@ -50,7 +50,10 @@ class EndedRoutes:
 
     def stop(self, routes: Iterable[Route]) -> Stop | None:
         """Return why a batch of these routes ended early, if that is so."""
+        routes = list(routes)
         if self._unpaid:
+            if len(self._unpaid) == len(routes):
+                return Stop(StopCause.BUDGET, self._unpaid[next(reversed(self._unpaid))])
             names = ", ".join(f"{r.station.endpoint.name}/{r.model}" for r in self._unpaid)
             return Stop(StopCause.BUDGET, f"the budget did not hold another request of {names}")
         reasons = [self.why(route) for route in routes]

@@ -18,7 +18,6 @@ import trio
 from trillium._batch.arguments import COMPARED_AT_ONCE, check_concurrency, check_many
 from trillium._batch.options import BatchOptions
 from trillium._batch.run import Batch
-from trillium._batch.statistics import Stop
 from trillium._call.account import open_purse
 from trillium._call.nurseries import open_private_nursery
 from trillium._call.route import Route, Station
@@ -118,7 +117,6 @@ class Comparing:
         self._started_at = datetime.datetime.now(datetime.UTC)
         self._stopwatch = Stopwatch()
         self._elapsed_s = 0.0
-        self._stop: Stop | None = None
         self.batch = self._open_batch()
         """The run itself: to be drained, or looked at."""
 
@@ -143,7 +141,6 @@ class Comparing:
                 turn = self._turns[outcome.index]
                 self._samples[turn.model].append(self._stopwatch.sample(turn, outcome))
                 self._elapsed_s = trio.current_time() - now
-            self._stop = batch.stopped
         return self.found()
 
     def found(self) -> Comparison:
@@ -164,7 +161,7 @@ class Comparing:
                 )
                 for route, samples in zip(self._routes, self._samples, strict=True)
             ],
-            stop=self._stop,
+            stop=self.batch.stopped,
         )
 
     def _open_batch(self) -> Batch:

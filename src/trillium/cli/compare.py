@@ -276,6 +276,8 @@ async def _run(job: Job, ran: Ran) -> Comparison:  # noqa: ASYNC910  # the root 
             nursery.start_soon(show_progress, ran.progress, job.display)
             await comparing.run()
             nursery.cancel_scope.cancel()
+        if ran.signal is not None:
+            comparing.batch.drain()  # where nothing was in flight it was not, and yet cut short
         return comparing.found()
 
 
@@ -291,8 +293,13 @@ def _finish(found: Comparison, ran: Ran, shown: Shown) -> ExitCode:
     if unwritten is not None:
         complain(str(unwritten))
     if ran.signal is not None:
+        now = None if ran.batch is None else ran.batch.statistics()
+        cut_off = 0 if now is None else now.in_flight + now.backing_off
         done = sum(len(model.samples) for model in found.models)
-        complain(f"interrupted: {done:,} of {ran.progress.total:,} requests had an outcome")
+        said = f"interrupted: {done:,} of {ran.progress.total:,} requests had an outcome"
+        if cut_off:
+            said += f"; {cut_off:,} more were cut off, and may have been billed"
+        complain(said)
         return ExitCode.INTERRUPTED
     if found.stop is not None and found.stop.cause in STOPPED_FROM_OUTSIDE:
         return ExitCode.STOPPED

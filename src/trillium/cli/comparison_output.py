@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Final, final
 
@@ -15,7 +16,7 @@ from trillium._wire.outcome_lines import encode_outcome
 from trillium.cli.comparison_table import Order, remarks, table_of
 from trillium.cli.flags import STANDARD_STREAM, is_file_name, shown_path
 from trillium.cli.page_file import refuse_to_replace, write_whole
-from trillium.cli.summary import duration
+from trillium.cli.summary import counted, duration
 from trillium.cli.terminal import is_terminal, tell
 from trillium.comparison import Comparison
 from trillium.errors import InvalidRequestError, OutputError
@@ -73,6 +74,9 @@ class Shown:
         for path in filter(None, (self.html, self.output)):
             if path == STANDARD_STREAM:
                 raise InvalidRequestError("--html and --output name files; --json prints")
+        files = {Path(path).resolve() for path in filter(None, (self.html, self.output))}
+        if self.html is not None and self.output is not None and len(files) == 1:
+            raise InvalidRequestError("--html and --output name the same file")
         if self.html is not None:
             refuse_to_replace(Path(self.html), flag="--html")
         if self.output is not None:
@@ -96,9 +100,10 @@ def show(found: Comparison, shown: Shown) -> None:
         wide = None if is_terminal(sys.stdout) or "COLUMNS" in os.environ else 200
         console = Console(highlight=False, markup=False, width=wide)
         again = f" {found.repeat} times" if found.repeat > 1 else ""
-        prompts = "1 prompt" if found.prompts == 1 else f"{found.prompts:,} prompts"
+        prompts = counted(found.prompts, "prompt", "prompts")
+        models = counted(len(found.models), "model", "models")
         console.print(
-            f"{prompts}{again} to {len(found.models)} models in {duration(found.elapsed_s)}, "
+            f"{prompts}{again} to {models} in {duration(found.elapsed_s)}, "
             f"{found.concurrency} at once of each"
         )
         console.print(table_of(found, order=shown.sort, console=console))
@@ -113,16 +118,23 @@ def write(found: Comparison, shown: Shown) -> None:
         OutputError: The disk is full, or such.
     """
     if shown.output is not None:
-        outcomes = [
-            sample.outcome
-            for model in found.models
-            for sample in model.samples
-            if sample.outcome is not None
-        ]
-        lines = b"".join(encode_outcome(outcome) for outcome in outcomes)
-        write_whole(Path(shown.output), lines)
+        write_whole(Path(shown.output), b"".join(_lines(found)))
     if shown.html is not None:
         from trillium.pages import comparison_page  # noqa: PLC0415  # for who wants a page
 
         write_whole(Path(shown.html), comparison_page(found).encode())
         tell([[(f"page: {shown_path(shown.html)}", "")]])
+
+
+def _lines(found: Comparison) -> Iterator[bytes]:
+    """Yield a line for each answer; its index is its place among them, its id the prompt's."""
+    began_at = found.started_at.timestamp()
+    samples = [sample for model in found.models for sample in model.samples]
+    for place, sample in enumerate(samples):
+        if sample.outcome is None:
+            continue
+        ended_at = None
+        if sample.started_s is not None and sample.latency_s is not None:
+            ended_at = began_at + sample.started_s + sample.latency_s
+        id_ = sample.prompt if sample.outcome.id is None else sample.outcome.id
+        yield encode_outcome(attrs.evolve(sample.outcome, id=id_, index=place), ended_at=ended_at)

@@ -249,6 +249,11 @@ def remarks(comparison: Comparison) -> Iterator[Line]:
     yield from _winners(models, names)
     for model in models:
         yield from _troubles(model, names[model.name])
+    again = sum(model.retried for model in models)
+    if again:
+        answers = counted(again, "answer", "answers")
+        words = f"{answers} took more than one attempt: latency counts all of them and the waits, "
+        yield [("retries: ", "bold"), (f"{words}the first token that which answered alone", "")]
     if comparison.stop is not None and comparison.stop.cause is not StopCause.DRAINED:
         yield [("stopped early: ", "bold yellow"), (comparison.stop.message, "")]
 

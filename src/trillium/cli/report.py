@@ -125,7 +125,9 @@ def _lines(found: BatchReport) -> Iterator[Line]:
     yield [(f"cost: {_cost(found)}", "")]
     left_out = [
         f"{counted(found.superseded, 'line', 'lines')} superseded" if found.superseded else "",
-        f"{counted(found.damaged, 'line', 'lines')} no outcomes" if found.damaged else "",
+        counted(found.damaged, "line that is no outcome", "lines that are no outcomes")
+        if found.damaged
+        else "",
     ]
     if any(left_out):
         yield [(f"left out: {', '.join(filter(None, left_out))}", "yellow")]

@@ -161,6 +161,9 @@ def _retell(buckets: list[Bucket], limits: Limits, now: float) -> None:
 
 def report_of(bucket: Bucket, endpoint: str, model: str | None, now: float) -> LimitReport:
     """Return what is known of one limit; `model` is None where it is the endpoint's."""
+    at_once, available = bucket.room, max(0.0, bucket.room - bucket.missing(now))
+    if bucket.counted is Counted.REQUESTS:  # they go whole
+        at_once, available = float(math.floor(at_once)), float(math.floor(available))
     return LimitReport(
         endpoint=endpoint,
         model=model,
@@ -168,6 +171,6 @@ def report_of(bucket: Bucket, endpoint: str, model: str | None, now: float) -> L
         amount=bucket.amount,
         window_s=bucket.window_s,
         told=bucket.told,
-        at_once=bucket.room,
-        available=max(0.0, bucket.room - bucket.missing(now)),
+        at_once=at_once,
+        available=available,
     )

@@ -13,8 +13,10 @@ import trio
 import trio.lowlevel
 
 from tests.cli.calling import KEY_VARIABLE, Finished, read_outcomes, start, trillium, write_prompts
+from tests.pages.samples import report
 from trillium._report.reading import read_report
 from trillium.comparison import Comparison
+from trillium.pages.batch import batch_page
 from trillium.simulator import Faults, SimulatedProvider, SimulatorSettings, open_simulator
 
 InProcess = Callable[..., Finished]
@@ -81,13 +83,27 @@ async def test_json_pages_and_answers_hold_the_same(place: Path) -> None:
     ]
     assert "page: page.html" in run.err
     assert [a["index"] for a in answers] == list(range(12))
-    report = read_report(str(place / "answers.jsonl"))
-    assert [(model.model, model.completed) for model in report.models] == [
+    found_again = read_report(str(place / "answers.jsonl"))
+    assert [(model.model, model.completed) for model in found_again.models] == [
         ("small", 6),
         ("large", 6),
     ]
-    assert report.superseded == 0
-    assert report.timeline is not None
+    assert found_again.superseded == 0
+    assert found_again.timeline is not None
+
+
+@pytest.mark.slow
+async def test_a_page_of_ours_is_replaced_and_a_report_is_not(place: Path) -> None:
+    page = place / "page.html"
+    async with open_simulator(QUICK) as provider:
+        for _ in range(2):
+            run = await trillium(*COMPARE, *at(provider), "--html", "page.html")
+            assert run.code == 0
+        page.write_text(batch_page(report(place / "answers.jsonl")), "utf-8")
+        run = await trillium(*COMPARE, *at(provider), "--html", "page.html")
+    assert run.code == 2
+    assert "is a page of something else: name another with --html" in run.err
+    assert "<title>Report of " in page.read_text("utf-8")
 
 
 @pytest.mark.slow

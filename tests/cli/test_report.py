@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.calling import Finished, server, trillium, write_prompts
-from tests.pages.samples import HOSTILE, report
+from tests.pages.samples import HOSTILE, report, three
+from trillium.pages import comparison_page
 from trillium.simulator import Scripted, open_simulator
 
 InProcess = Callable[..., Finished]
@@ -61,6 +62,17 @@ def test_a_page_of_ours_is_replaced_and_nothing_else(in_process: InProcess, answ
     assert "is there already, and is no page of trillium's" in run.err
     assert answers.read_bytes() == before
     assert sorted(path.name for path in answers.parent.iterdir()) == ["answers.jsonl", "page.html"]
+
+
+def test_the_page_of_a_comparison_is_no_earlier_report(
+    in_process: InProcess, answers: Path
+) -> None:
+    page = answers.with_suffix(".html")
+    page.write_text(comparison_page(three()), "utf-8")
+    run = in_process("report", answers)
+    assert run.code == 2
+    assert "is a page of something else: name another with --output" in run.err
+    assert "<title>Comparison of " in page.read_text("utf-8")
 
 
 def test_json_is_for_programs_and_makes_a_page_only_if_told(

@@ -26,13 +26,13 @@ from trillium.cli.flags import (
     SAMPLING,
     SERVER,
     STANDARD_STREAM,
-    WHAT,
     Flattened,
     ModelName,
     Patience,
     Sampling,
     Seconds,
     Server,
+    Template,
     is_count,
     is_file_name,
     is_not_negative,
@@ -149,15 +149,7 @@ def batch(
     money: Annotated[Money, Flattened] = MONEYLESS,
     journaling: Annotated[Journaling, Flattened] = JOURNALING,
     reusing: Annotated[Reusing, Flattened] = REUSE,
-    prompt: Annotated[
-        str | None,
-        Parameter(
-            group=WHAT,
-            metavar="TEMPLATE",
-            help="What to ask of each row of a table, such as 'Translate: {text}'.",
-            allow_leading_hyphen=True,
-        ),
-    ] = None,
+    prompt: Template = None,
 ) -> int:
     """Answer the prompts of a file; return the exit code.
 

@@ -37,6 +37,7 @@ from trillium.cli.flags import (
     Sampling,
     Seconds,
     Server,
+    Template,
     is_count,
     is_file_name,
     is_not_negative,
@@ -140,15 +141,7 @@ def compare(
     permitted: Annotated[Permitted, Flattened] = PERMITTED,
     money: Annotated[Money, Flattened] = MONEYLESS,
     shown: Annotated[Shown, Flattened] = SHOWING,
-    prompt: Annotated[
-        str | None,
-        Parameter(
-            group=WHAT,
-            metavar="TEMPLATE",
-            help="What to ask of each row of a table, such as 'Translate: {text}'.",
-            allow_leading_hyphen=True,
-        ),
-    ] = None,
+    prompt: Template = None,
 ) -> int:
     """Ask several models the same, and show what was found; return the exit code.
 

@@ -21,6 +21,8 @@ from trillium.cli.terminal import is_terminal, tell
 from trillium.comparison import Comparison
 from trillium.errors import InvalidRequestError, OutputError
 
+TITLED: Final = "Comparison of "
+"""How the titles of its pages begin; `trillium.pages` is imported for who wants one."""
 SHOWN: Final = Group("What is shown", sort_key=4)
 
 
@@ -78,7 +80,7 @@ class Shown:
         if self.html is not None and self.output is not None and len(files) == 1:
             raise InvalidRequestError("--html and --output name the same file")
         if self.html is not None:
-            refuse_to_replace(Path(self.html), flag="--html")
+            refuse_to_replace(Path(self.html), flag="--html", titled=TITLED)
         if self.output is not None:
             if Path(self.output).exists():
                 message = "is there already: name another file for these answers"

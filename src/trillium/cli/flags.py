@@ -262,3 +262,15 @@ Flattened: Final = Parameter(name="*")
 def shown_path(path: str) -> str:
     """Return what a file is called in a sentence."""
     return "standard output" if path == STANDARD_STREAM else Path(path).as_posix()
+
+
+Template = Annotated[
+    str | None,
+    Parameter(
+        group=WHAT,
+        metavar="TEMPLATE",
+        help="What to ask of each row of a table, such as 'Translate: {text}'.",
+        allow_leading_hyphen=True,
+    ),
+]
+"""`--prompt`: what becomes of a table's rows."""

@@ -14,12 +14,13 @@ _HEAD_BYTES: Final = 2048
 """Within so many a page says what made it."""
 
 
-def refuse_to_replace(page: Path, *, flag: str) -> None:
+def refuse_to_replace(page: Path, *, flag: str, titled: str = "") -> None:
     """Refuse to write over what is no page of ours: least of all over answers that were paid.
 
     Args:
         page: Where it is to go.
         flag: What names another place.
+        titled: How the titles of pages begin that it may take the place of.
 
     Raises:
         OutputError: Something else is there, or nothing can be written there.
@@ -35,6 +36,9 @@ def refuse_to_replace(page: Path, *, flag: str) -> None:
         raise OutputError(f"cannot be written: {error.strerror}", file=str(page)) from None
     if head and _OURS not in head:
         message = f"is there already, and is no page of trillium's: name another with {flag}"
+        raise OutputError(message, file=str(page))
+    if head and f"<title>{titled}".encode() not in head:
+        message = f"is there already, and is a page of something else: name another with {flag}"
         raise OutputError(message, file=str(page))
 
 

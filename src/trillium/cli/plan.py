@@ -28,12 +28,12 @@ from trillium.cli.flags import (
     SAMPLING,
     SERVER,
     STANDARD_STREAM,
-    WHAT,
     WHERE,
     Flattened,
     Patience,
     Sampling,
     Server,
+    Template,
     is_above_zero,
     is_count,
     is_file_name,
@@ -188,15 +188,7 @@ def plan(
             help="Print a line of JSON for each model, in the place of the table.",
         ),
     ] = False,
-    prompt: Annotated[
-        str | None,
-        Parameter(
-            group=WHAT,
-            metavar="TEMPLATE",
-            help="What to ask of each row of a table, such as 'Translate: {text}'.",
-            allow_leading_hyphen=True,
-        ),
-    ] = None,
+    prompt: Template = None,
 ) -> int:
     """Tell what a batch would take, and return the exit code.
 

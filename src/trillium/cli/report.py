@@ -18,10 +18,10 @@ from trillium.cli.exits import ExitCode
 from trillium.cli.flags import STANDARD_STREAM, is_file_name, shown_path
 from trillium.cli.page_file import refuse_to_replace, write_whole
 from trillium.cli.progress_line import rate
-from trillium.cli.summary import counted, duration
+from trillium.cli.summary import amounts, counted, duration
 from trillium.cli.terminal import Line, printable
 from trillium.errors import InvalidRequestError
-from trillium.pages.batch import batch_page
+from trillium.pages.batch import TITLED, batch_page
 from trillium.pages.formats import short_count
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def report(
     page = Path(file).with_suffix(".html") if output is None else Path(output)
     writes = output is not None or not json
     if writes:
-        refuse_to_replace(page, flag="--output")
+        refuse_to_replace(page, flag="--output", titled=TITLED)
     found = read_report(file)
     if writes:
         write_whole(page, batch_page(found).encode())
@@ -122,7 +122,10 @@ def _lines(found: BatchReport) -> Iterator[Line]:
         (f"tokens: {found.input_tokens:,} in, {found.output_tokens:,} out", ""),
         (f"; attempts: {found.sends:,}, {counted(found.retries, 'retry', 'retries')}", ""),
     ]
-    yield [(f"cost: {_cost(found)}", "")]
+    cost = amounts(
+        found.cost_usd, possibly_usd=found.possibly_billed_usd, unknown=found.unknown_cost
+    )
+    yield [(f"cost: {cost}", "")]
     left_out = [
         f"{counted(found.superseded, 'line', 'lines')} superseded" if found.superseded else "",
         counted(found.damaged, "line that is no outcome", "lines that are no outcomes")
@@ -131,18 +134,6 @@ def _lines(found: BatchReport) -> Iterator[Line]:
     ]
     if any(left_out):
         yield [(f"left out: {', '.join(filter(None, left_out))}", "yellow")]
-
-
-def _cost(found: BatchReport) -> str:
-    if found.unknown_cost and not found.cost_usd:
-        return "unknown"
-    said = shown(found.cost_usd)
-    if found.possibly_billed_usd:
-        said += f", and at most {shown(found.possibly_billed_usd)} for what brought no answer"
-    if found.unknown_cost:
-        said += f", and what {counted(found.unknown_cost, 'request', 'requests')} of unknown "
-        said += "cost took"
-    return said
 
 
 def _table(*names: str) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Final
 
 from trillium._batch.statistics import StopCause
@@ -84,13 +85,24 @@ def _retries(retries: int, abandoned: int) -> Line:
 def spent(cost: BatchCost) -> str:
     """Return what a run cost in words: what is not known is said, and never taken for nothing."""
     all_ = cost.all
-    if all_.unknown and not all_.usd:
+    return amounts(all_.usd, possibly_usd=all_.possibly_billed_usd, unknown=all_.unknown)
+
+
+def amounts(usd: Decimal, *, possibly_usd: Decimal, unknown: int) -> str:
+    """Return a cost in words.
+
+    Args:
+        usd: Of the answers whose cost is known.
+        possibly_usd: What was perhaps billed besides, at most.
+        unknown: How many requests are of unknown cost.
+    """
+    if unknown and not usd:
         return "unknown"
-    said = shown(all_.usd)
-    if all_.possibly_billed_usd:
-        said += f", and at most {shown(all_.possibly_billed_usd)} for what brought no answer"
-    if all_.unknown:
-        said += f", and what {counted(all_.unknown, 'request', 'requests')} of unknown cost took"
+    said = shown(usd)
+    if possibly_usd:
+        said += f", and at most {shown(possibly_usd)} for what brought no answer"
+    if unknown:
+        said += f", and what {counted(unknown, 'request', 'requests')} of unknown cost took"
     return said
 
 

@@ -22,6 +22,8 @@ from trillium.pages.markup import Html, joined, tag
 from trillium.pages.shell import page, section
 from trillium.pages.tables import Card, cards, facts
 
+TITLED: Final = "Report of "
+"""How the titles of these pages begin."""
 _FOOT: Final = (
     "Counts, tokens, costs, the slowest requests and all sums over time are exact; percentiles "
     "are within 0.55 %. Latencies run from the first send of a request to the end of its answer, "
@@ -51,7 +53,7 @@ def batch_page(report: BatchReport) -> str:
         error_section(report),
         slowest_section(report.slowest),
         section("The batch", facts(_facts(report))),
-        title=f"Report of {report.source}",
+        title=f"{TITLED}{report.source}",
         heading=f"Report of {report.source}",
         meta=_when(report),
         foot=_FOOT,

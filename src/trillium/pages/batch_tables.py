@@ -9,7 +9,7 @@ from trillium._report.records import BatchReport, ErrorReport, ModelReport, Slow
 from trillium.pages.formats import MISSING, count, seconds, usd
 from trillium.pages.markup import Html, joined, tag
 from trillium.pages.shell import section
-from trillium.pages.tables import Cell, Column, cell, table
+from trillium.pages.tables import LATENCY_COLUMNS, Cell, Column, cell, table
 
 _FIRST_TOKEN: Final = 6
 """Which column it is; it is dropped where no answer was streamed."""
@@ -25,9 +25,7 @@ def model_table(models: Sequence[ModelReport]) -> Html:
         Column("Model", numeric=False),
         Column("Answered", falls_first=True),
         Column("Failed", falls_first=True),
-        Column("p50", says="half of the answers were there within this time, retries included"),
-        Column("p90", says="nine in ten answers were there within this time, retries included"),
-        Column("p99", says="99 in 100 answers were there within this time, retries included"),
+        *LATENCY_COLUMNS,
         Column(
             "p50",
             says="of the first token, where answers were streamed; from the send of the attempt "

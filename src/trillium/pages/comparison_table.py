@@ -9,14 +9,12 @@ from trillium.comparison import ModelComparison
 from trillium.pages.comparison_figures import full_name, p50_latency, per_1000_usd, speed
 from trillium.pages.formats import count, seconds, share, significant, usd
 from trillium.pages.markup import Html
-from trillium.pages.tables import MISSING_CELL, Cell, Column, cell, table
+from trillium.pages.tables import LATENCY_COLUMNS, MISSING_CELL, Cell, Column, cell, table
 
 _COLUMNS: Final = (
     Column("Model", numeric=False),
     Column("Success", falls_first=True, says="share of the requests that were sent"),
-    Column("p50", says="half of the answers were there within this time, retries included"),
-    Column("p90", says="nine in ten answers were there within this time, retries included"),
-    Column("p99", says="99 in 100 answers were there within this time, retries included"),
+    *LATENCY_COLUMNS,
     Column(
         "p50",
         says="half of the answers began within this time, from the send of the attempt that "

@@ -36,6 +36,14 @@ class Cell:
     class_: str = ""
 
 
+LATENCY_COLUMNS: Final = tuple(
+    Column(percent, says=f"{share} were there within this time, retries included")
+    for percent, share in (
+        ("p50", "half of the answers"),
+        ("p90", "nine in ten answers"),
+        ("p99", "99 in 100 answers"),
+    )
+)
 MISSING_CELL: Final = Cell(MISSING, None, "soft")
 
 

@@ -448,7 +448,7 @@ def test_ctrl_c_in_a_batch_comes_out_as_such_and_leaves_nothing(where: str) -> N
                 interrupt()
             yield f"prompt {n}"
 
-    class Interrupting(Watcher):
+    class Interrupting(trillium.Observer):
         def outcome(
             self, outcome: trillium.Outcome, *, request: trillium.Request | None = None
         ) -> None:
@@ -473,27 +473,3 @@ def test_ctrl_c_in_a_batch_comes_out_as_such_and_leaves_nothing(where: str) -> N
     (station,) = clients[0]._routes.stations
     assert station.limiter.borrowed_tokens == 0
     assert pool_of(clients[0]).open_connections == 0
-
-
-class Watcher:
-    """An observer that does nothing."""
-
-    def admitted(self, *, index: int, model: str, endpoint: str) -> None:
-        pass
-
-    def attempt_started(self, *, index: int, attempt: int) -> None:
-        pass
-
-    def attempt_ended(self, *, index: int, attempt: int, fault: trillium.Fault | None) -> None:
-        pass
-
-    def chunk(self, *, index: int, characters: int) -> None:
-        pass
-
-    def retry(self, *, index: int, attempt: int, fault: trillium.Fault, delay_s: float) -> None:
-        pass
-
-    def outcome(
-        self, outcome: trillium.Outcome, *, request: trillium.Request | None = None
-    ) -> None:
-        pass

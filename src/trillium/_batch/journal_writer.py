@@ -98,7 +98,7 @@ class JournalWriter:
         """
         self.error: OutputError | None = None
         """Why it cannot be written."""
-        self.written = 0
+        self.written: int = 0
         """How many outcomes were written."""
         self._fd = fd
         self._sidecar = sidecar
@@ -109,7 +109,7 @@ class JournalWriter:
         self._journal: Journal | None = Journal(fd, name=path, closes=False)
         self._end = os.fstat(fd).st_size
         """Where the next line begins."""
-        self.lock = threading.Lock()
+        self.lock: threading.Lock = threading.Lock()
         """Held by whoever writes: an abandoned thread may still be at it when the run ends."""
         self._appended: deque[Appended] = deque()
         self._encoded: deque[Encoded] = deque()

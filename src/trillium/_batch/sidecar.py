@@ -82,12 +82,12 @@ class Sidecar:
         self._fd = fd
         self._mark_at = 0
         self._synced = 0
-        self.path = path
+        self.path: str = path
         self.identity: Identity | None = None
         """What the journal was begun with; None if it was not begun yet."""
-        self.admitted = 0
+        self.admitted: int = 0
         """What has no outcome and this index, or a higher one, was not sent."""
-        self.since = 0
+        self.since: int = 0
         """How many bytes of the journal the last run has found."""
 
     def begin(self, identity: Identity) -> None:

@@ -21,12 +21,14 @@ from trillium._wire.prompt_template import PromptTemplate
 from trillium.cli.answers import Answers
 from trillium.cli.asking import asked_by
 from trillium.cli.flags import (
+    GRACE_S,
     PATIENCE,
     PATIENT,
     SAMPLING,
     SERVER,
     STANDARD_STREAM,
     Flattened,
+    Grace,
     ModelName,
     Patience,
     Sampling,
@@ -35,7 +37,6 @@ from trillium.cli.flags import (
     Template,
     is_count,
     is_file_name,
-    is_not_negative,
     shown_path,
 )
 from trillium.cli.journaling import (
@@ -90,16 +91,7 @@ class Pace:
         Seconds,
         Parameter(help="Seconds until the run stops; what was not sent by then fails."),
     ] = None
-    grace: Annotated[
-        float,
-        Parameter(
-            group=PATIENCE,
-            metavar="S",
-            help="Seconds that requests in flight may take after the first Ctrl-C or SIGTERM; the "
-            "second ends them at once.",
-            validator=is_not_negative,
-        ),
-    ] = 30.0
+    grace: Grace = GRACE_S
 
 
 @final

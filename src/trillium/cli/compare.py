@@ -26,6 +26,7 @@ from trillium.cli.asking import Asked, asked_by
 from trillium.cli.comparison_output import SHOWING, Shown, show, write
 from trillium.cli.exits import ExitCode
 from trillium.cli.flags import (
+    GRACE_S,
     PATIENCE,
     PATIENT,
     SAMPLING,
@@ -33,6 +34,7 @@ from trillium.cli.flags import (
     WHAT,
     WHERE,
     Flattened,
+    Grace,
     Patience,
     Sampling,
     Seconds,
@@ -40,7 +42,6 @@ from trillium.cli.flags import (
     Template,
     is_count,
     is_file_name,
-    is_not_negative,
 )
 from trillium.cli.limit_flags import PERMITTED, Permitted
 from trillium.cli.money import MONEYLESS, Money
@@ -84,16 +85,7 @@ class Extent:
         Seconds,
         Parameter(help="Seconds until the run stops; what was not sent by then is left out."),
     ] = None
-    grace: Annotated[
-        float,
-        Parameter(
-            group=PATIENCE,
-            metavar="S",
-            help="Seconds that requests in flight may take after the first Ctrl-C or SIGTERM; the "
-            "second ends them at once.",
-            validator=is_not_negative,
-        ),
-    ] = 30.0
+    grace: Grace = GRACE_S
     seed: Annotated[
         int,
         Parameter(group=WHAT, metavar="N", help="Of the order in which models have their turns."),

@@ -274,3 +274,16 @@ Template = Annotated[
     ),
 ]
 """`--prompt`: what becomes of a table's rows."""
+
+GRACE_S: Final = 30.0
+Grace = Annotated[
+    float,
+    Parameter(
+        group=PATIENCE,
+        metavar="S",
+        help="Seconds that requests in flight may take after the first Ctrl-C or SIGTERM; the "
+        "second ends them at once.",
+        validator=is_not_negative,
+    ),
+]
+"""`--grace`: how long what is in flight may take once a run is to stop."""

@@ -16,7 +16,7 @@ from benchmarks.harness import ENTRANTS, ROOT, Plan, cores
 from benchmarks.machine import describe
 from benchmarks.report import QUESTIONS, Answer, Mark, Table, save, write_page
 
-QUICK = Plan(quick=True, rounds=3, slow_rounds=2, target_s=0.25, patience_s=20)
+QUICK = Plan(quick=True, rounds=3, slow_rounds=1, target_s=0.25, patience_s=20)
 FULL = Plan(quick=False, rounds=5, slow_rounds=5, target_s=1.0, patience_s=180)
 
 

@@ -30,9 +30,9 @@ NOTE: Final = (
 
 
 def run(plan: Plan) -> Answer:
-    """Measure each rate in a fresh process."""
+    """Measure each rate in a fresh process; a quick run leaves out the lowest, which takes long."""
     windows = plan.rounds if plan.quick else 4 * plan.rounds
-    found = {rate: _measure(rate, windows) for rate in RATES}
+    found = {rate: _measure(rate, windows) for rate in (RATES[1:] if plan.quick else RATES)}
     return Answer(
         question="journal",
         rounds=windows,

@@ -44,6 +44,11 @@ class Setting:
     """Standard deviation of its logarithm."""
     timer_late_s: float = 0.0
     """By how much the client's timers are late at most; in virtual time only."""
+    stray_share: float = 0.0
+    """Of attempts, refused whatever the limits, for a second; in virtual time only."""
+    loose: float | None = None
+    """How many times as loose the limit is that does not bind; None: there is none. In virtual time
+    only: over sockets there always is one."""
     mean_tokens: float = MEAN_TOKENS
 
     @property
@@ -69,6 +74,10 @@ class Setting:
             words.append(f"at {self.share:g} of the rate")
         if self.timer_late_s:
             words.append(f"timers up to {self.timer_late_s * 1000:g} ms late")
+        if self.stray_share:
+            words.append(f"{self.stray_share:.1%} refused for nothing")
+        if self.loose is not None:
+            words.append(f"the other {self.loose:g} times as loose")
         return ", ".join(words)
 
 

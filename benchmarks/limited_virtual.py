@@ -32,6 +32,8 @@ INPUT_SHARE: Final = 0.3
 BEGIN_WITH: Final = 50
 """Attempts in flight at first, as a batch begins; as many as are of use follow."""
 LEAST_TIMED: Final = 20_000
+STRAY_WAIT_S: Final = 1.0
+"""What a refusal asks for that no limit explains."""
 
 
 @attrs.define
@@ -88,6 +90,14 @@ class Run:
             tokens_per_minute=amount if setting.told and not requests else None,
         )
         self.bucket = StrictBucket(setting.counted, setting.rate, held, setting.step_s, held)
+        self.buckets = [self.bucket]
+        if setting.loose is not None:
+            other, per_request = Counted.TOKENS, setting.mean_tokens
+            if not requests:
+                other, per_request = Counted.REQUESTS, 1 / setting.mean_tokens
+            rate = setting.rate * per_request * setting.loose
+            held = rate * setting.held_s
+            self.buckets.append(StrictBucket(other, rate, held, setting.step_s, held))
         self.meter: Meter = Quota(limits).meter("model")
         self.admission = Admission()
         self.places = Places(BEGIN_WITH)
@@ -206,7 +216,7 @@ class Run:
         self.learn(ticket, ticket.charge, told)
         charge = ticket.charge or Charge(taken_at=sent_at)
         explained = any((s.remaining or 0) < charge.amounts[WHICH[s.counted]] for s in sightings)
-        asked_s = wait_s if self.setting.headers else None
+        asked_s = wait_s if self.setting.headers or self.setting.stray_share else None
         self.meter.throttled(charge, asked_s, self.now, explained=explained)
         self.adaptive.throttled(in_flight=self.places.borrowed_tokens)
         self.places.total_tokens = self.adaptive.bound
@@ -224,19 +234,29 @@ class Run:
 
     def halve(self) -> None:
         """The limit is halved."""
-        self.bucket.halve(self.now)
+        for bucket in self.buckets:
+            bucket.halve(self.now)
 
     def arrive(self, ticket: Ticket, sent_at: float) -> None:
         """An attempt comes in."""
-        bucket, place = self.bucket, self.place_of[id(ticket)]
-        bucket.refill(self.now)
-        cost = 1 if bucket.counted is Counted.REQUESTS else self.tokens(place)
-        passes = bucket.level >= cost - 1e-6
-        if passes:
-            bucket.level -= cost
-        elif self.setting.count_refused:
-            bucket.level = max(0.0, bucket.level - 1)
-        told = (sent_at, self.sighting(), (cost - bucket.level) / bucket.rate)
+        place = self.place_of[id(ticket)]
+        costs = []
+        for bucket in self.buckets:
+            bucket.refill(self.now)
+            costs.append(1 if bucket.counted is Counted.REQUESTS else self.tokens(place))
+        both = list(zip(self.buckets, costs, strict=True))
+        if self.setting.stray_share and self.dice.random() < self.setting.stray_share:
+            self.refused += 1
+            self.push(self.now + TRIP_S, "refuse", ticket, (sent_at, (), STRAY_WAIT_S))
+            return
+        passes = all(bucket.level >= cost - 1e-6 for bucket, cost in both)
+        for bucket, cost in both:
+            if passes:
+                bucket.level -= cost
+            elif self.setting.count_refused:
+                bucket.level = max(0.0, bucket.level - 1)
+        wait_s = max((cost - bucket.level) / bucket.rate for bucket, cost in both)
+        told = (sent_at, self.sightings(), wait_s)
         if passes:
             self.let_in_s[place] = self.now
             spread = self.dice.lognormvariate(0, self.setting.latency_spread)
@@ -250,13 +270,20 @@ class Run:
         size = self.wanted[place]
         return int(size * INPUT_SHARE * 4) // 4 + max(1, int(size * (1 - INPUT_SHARE)))
 
-    def sighting(self) -> tuple[LimitSighting, ...]:
+    def sightings(self) -> tuple[LimitSighting, ...]:
         """Return what a response's headers tell."""
         if not self.setting.headers:
             return ()
-        bucket = self.bucket
-        left = float(math.floor(bucket.level + 1e-6))
-        return (LimitSighting(bucket.counted, bucket.rate * 60, 60.0, left, certain=False),)
+        return tuple(
+            LimitSighting(
+                bucket.counted,
+                bucket.rate * 60,
+                60.0,
+                float(math.floor(bucket.level + 1e-6)),
+                certain=False,
+            )
+            for bucket in self.buckets
+        )
 
 
 def measure(setting: Setting) -> Figures:

@@ -189,8 +189,10 @@ async def test_a_signal_lets_what_is_in_flight_end_with_what_was_answered_on_dis
 
 async def test_an_interruption_is_told_in_one_line(place: Path) -> None:
     write_prompts(place / "long.jsonl", (f"say {n}" for n in range(5_000)))
-    async with open_simulator(SLOW) as provider:
-        flags = ("-o", "out.jsonl", "--concurrency", "4", "--no-progress", *server(provider))
+    # Answers come one by one, so that others are in flight as one is there.
+    settings = SimulatorSettings(latency_s=0.5, latency_spread=0.9)
+    async with open_simulator(settings) as provider:
+        flags = ("-o", "out.jsonl", "--concurrency", "8", "--no-progress", *server(provider))
         with start("batch", "long.jsonl", *flags, stderr=subprocess.PIPE) as process:
             await wait_answered(provider, 5)
             process.send_signal(signal.SIGINT)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.cli.calling import Finished, server, trillium, write_prompts
+from tests.cli.calling import Finished, server, start, trillium, write_prompts
 from trillium.simulator import SimulatorSettings, open_simulator
 
 InProcess = Callable[..., Finished]
@@ -22,11 +25,12 @@ def prompts(tmp_path: Path) -> Path:
 def test_a_plan_needs_no_key(in_process: InProcess, prompts: Path) -> None:
     run = in_process("plan", prompts, "--model", "openai/gpt-4.1", "--max-tokens", 100)
     assert (run.code, run.err) == (0, "")
-    first, _, row, *rest = run.out.splitlines()
-    assert first.strip() == "12 requests"
+    first, _, head, row, *rest = run.out.splitlines()
+    assert first == "12 requests"
+    assert head.split()[:3] == ["model", "in", "out"]
     assert row.startswith("openai/gpt-4.1 ")
     assert row.split()[2] == "600"
-    assert row.rstrip().endswith("latency")
+    assert row.endswith("latency")
     assert rest[0] == "length of answers: 50% of max_tokens"
 
 
@@ -39,6 +43,24 @@ def test_several_models_stand_side_by_side(in_process: InProcess, prompts: Path)
     assert [plan["cost_usd"] is None for plan in plans] == [False, False, True]
     assert plans[0]["cost_usd"] < plans[0]["worst_cost_usd"]
     assert "no price is known for openai/none" in plans[2]["notes"][0]
+
+
+@pytest.mark.parametrize(("width", "lines_of_a_plan"), [(80, 1), (60, 2)])
+def test_a_table_keeps_to_the_width_and_breaks_no_name(
+    in_process: InProcess,
+    prompts: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    width: int,
+    lines_of_a_plan: int,
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    models = ["openai/gpt-4.1", "anthropic/claude-sonnet-4-5"]
+    run = in_process("plan", prompts, "--model", ",".join(models), "--max-tokens", 100)
+    head, table = run.out.splitlines()[:3], run.out.splitlines()[3:]
+    of_plans = table[: 2 * lines_of_a_plan]
+    assert max(map(len, [*head, *of_plans])) <= width
+    assert [line.split()[0].rstrip(":") for line in of_plans[::lines_of_a_plan]] == models
+    assert table[len(of_plans)].startswith("length of answers")
 
 
 def test_limits_and_assumptions_are_those_of_the_flags(
@@ -125,3 +147,17 @@ async def test_a_table_has_the_intervals_of_a_sample(prompts: Path) -> None:
     assert "nine times in ten: " in run.out
     assert "6 prompts asked, 6 answered, of unknown cost" in run.out
     assert "seen: " in run.out
+
+
+@pytest.mark.slow
+def test_interrupted_it_says_so(tmp_path: Path) -> None:
+    pipe = tmp_path / "prompts.jsonl"
+    os.mkfifo(pipe)
+    with start("plan", pipe, "--model", "openai/gpt-4.1", stderr=subprocess.PIPE) as process:
+        # Opened for writing when the command has opened it: it is at work by then.
+        with pipe.open("w") as lines:
+            lines.write('{"prompt": "tell me of 1"}\n')
+            lines.flush()
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (130, "trillium: interrupted\n")

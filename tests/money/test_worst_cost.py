@@ -16,6 +16,7 @@ from trillium._money.cost import (
     BatchCost,
     Cost,
     worst_cost,
+    worst_tokens,
 )
 from trillium._money.tariff import Period, Tariff, Variant
 from trillium._wire.dialect import dialect_named
@@ -42,6 +43,14 @@ def worst(fields: dict[str, Any], **known: int) -> Decimal:
     body = json.dumps(fields).encode()
     input_usd = Decimal(len(body) + PROMPT_OVERHEAD_TOKENS) / MILLION
     return worst_cost(tariff(**known), body, now=0) - input_usd
+
+
+def test_the_tokens_of_a_worst_case_need_no_price() -> None:
+    body = b'{"max_tokens":50}'
+    assert worst_tokens(None, body) == (len(body) + PROMPT_OVERHEAD_TOKENS, 50)
+    assert worst_tokens(tariff(longest=70), b"{}") == (2 + PROMPT_OVERHEAD_TOKENS, 70)
+    with pytest.raises(InvalidRequestError, match="nothing bounds the length"):
+        worst_tokens(None, b"{}")
 
 
 @pytest.mark.parametrize(

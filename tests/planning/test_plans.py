@@ -158,6 +158,12 @@ async def test_the_budget_of_the_client_counts_too() -> None:
     assert plan.binding is Binding.BUDGET
 
 
+async def test_a_budget_for_not_even_one_binds_though_nobody_waits_for_it() -> None:
+    plan = await plan_of(prompts(10, max_tokens=100), assume=QUICK, budget=usd("0.000001"))
+    assert (plan.completed, plan.makespan_s, plan.waits) == (0, 0.0, {})
+    assert (plan.binding, plan.stopped) == (Binding.BUDGET, trillium.StopCause.BUDGET)
+
+
 # Where requests come from.
 
 

@@ -15,6 +15,7 @@ from trillium._batch.arguments import DEFAULT_CONCURRENCY, check_concurrency, ch
 from trillium._batch.each import ModelT
 from trillium._batch.options import concurrency_of
 from trillium._batch.run import Batch
+from trillium._batch.statistics import StopCause
 from trillium._call.nurseries import open_private_nursery
 from trillium._call.route import Route
 from trillium._call.routes import Routes
@@ -29,7 +30,7 @@ from trillium.endpoints import Model
 from trillium.errors import InvalidRequestError
 from trillium.limits import Limits
 from trillium.messages import Request
-from trillium.plans import FIRST_TOKEN_S, TOKENS_PER_SECOND, Assumptions, Plan
+from trillium.plans import FIRST_TOKEN_S, TOKENS_PER_SECOND, Assumptions, Binding, Plan
 from trillium.providers import SIM, SIM_BASE_URL
 from trillium.sim import LATENCY_S as SIM_LATENCY_S
 from trillium.sim import TOKENS_PER_SECOND as SIM_TOKENS_PER_SECOND
@@ -264,7 +265,7 @@ def _plan(
         cost_usd=measure.cost_usd,
         worst_cost_usd=measure.worst_cost_usd,
         makespan_s=expected.makespan_s,
-        binding=binding_of(expected.waits_s),
+        binding=_binding(expected),
         waits={cause: s / seconds for cause, s in expected.waits_s.items()},
         completed=expected.completed,
         stopped=expected.stopped,
@@ -276,6 +277,13 @@ def _plan(
         notes=tuple(measure.notes),
     )
     return plan if known is None else _corrected(plan, known, rehearsals)
+
+
+def _binding(found: Rehearsal) -> Binding:
+    # A budget that nothing fits is never waited for.
+    if found.stopped is StopCause.BUDGET and not found.attempts:
+        return Binding.BUDGET
+    return binding_of(found.waits_s)
 
 
 def _corrected(plan: Plan, known: Calibration, rehearsals: list[Rehearsal]) -> Plan:

@@ -152,6 +152,7 @@ def _make_app() -> App:
         help="Answers many prompts through LLM HTTP APIs, as fast as the limits allow.",
         help_epilogue="To begin, with no key and no network: trillium demo",
         help_format="plaintext",  # the others import a parser of theirs: 60 ms
+        suppress_keyboard_interrupt=False,  # or nothing would be said of it
     )
     for place, command in enumerate(COMMANDS):
         app.command(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import msgspec
@@ -14,6 +14,12 @@ from trillium._money.amounts import shown
 from trillium.cli.summary import counted, duration
 from trillium.cli.terminal import printable
 from trillium.plans import Plan
+
+HEAD: Final = (
+    ("tokens", "tokens", "", "at", "", "bound"),
+    ("in", "out", "cost", "most", "time", "by"),
+)
+GAP: Final = "  "
 
 
 def as_json(plan: Plan) -> str:
@@ -25,26 +31,12 @@ def as_json(plan: Plan) -> str:
 def print_table(plans: Sequence[Plan]) -> None:
     """Print plans side by side, and below what they rest on."""
     from rich.console import Console  # noqa: PLC0415  # only where there is something to show
-    from rich.table import Table  # noqa: PLC0415
 
-    count = counted(plans[0].requests, "request", "requests")
-    table = Table(title=count, title_justify="left", box=None, pad_edge=False)
-    table.add_column("model", overflow="fold")
-    for name in ("tokens in", "tokens out", "cost", "at most", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("bound by", no_wrap=True)
-    for plan in plans:
-        table.add_row(
-            printable(_name(plan)),
-            f"{plan.input_tokens:,}",
-            f"{plan.output_tokens:,}",
-            _amount(plan.cost_usd),
-            _amount(plan.worst_cost_usd),
-            duration(plan.makespan_s),
-            plan.binding.value.replace("_", " "),
-        )
     console = Console(highlight=False, markup=False, file=sys.stdout)
-    console.print(table)
+    console.print(counted(plans[0].requests, "request", "requests"), style="italic")
+    for place, line in enumerate(_table(plans, console.width)):
+        style = "bold" if place < len(HEAD) else None
+        console.print(line.rstrip(), style=style, soft_wrap=True)
     said: dict[str, list[str]] = {}
     for plan in plans:
         for line in _remarks(plan):
@@ -52,6 +44,36 @@ def print_table(plans: Sequence[Plan]) -> None:
     for line, names in said.items():
         whose = "" if len(names) == len(plans) else f"{', '.join(names)}: "
         console.print(printable(whose + line), soft_wrap=True)
+
+
+def _table(plans: Sequence[Plan], width: int) -> Iterator[str]:
+    """Yield a head of two lines and one for each plan; if too wide, names stand above theirs."""
+    names = ["", "model", *(printable(_name(plan)) for plan in plans)]
+    rows = [*HEAD, *(_figures(plan) for plan in plans)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    figures = [
+        GAP.join([*map(str.rjust, row[:-1], widths), row[-1]])  # what binds is not a number
+        for row in rows
+    ]
+    named = max(map(len, names))
+    if named + len(GAP) + sum(widths) + len(GAP) * (len(widths) - 1) <= width:
+        yield from (f"{name:{named}}{GAP}{row}" for name, row in zip(names, figures, strict=True))
+        return
+    yield from figures[: len(HEAD)]
+    for name, row in zip(names[len(HEAD) :], figures[len(HEAD) :], strict=True):
+        yield f"{name}:"
+        yield row
+
+
+def _figures(plan: Plan) -> tuple[str, ...]:
+    return (
+        f"{plan.input_tokens:,}",
+        f"{plan.output_tokens:,}",
+        _amount(plan.cost_usd),
+        _amount(plan.worst_cost_usd),
+        duration(plan.makespan_s),
+        plan.binding.value.replace("_", " "),
+    )
 
 
 def _name(plan: Plan) -> str:

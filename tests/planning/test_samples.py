@@ -13,7 +13,7 @@ from trillium._planning.calibration import Seen, redraw, tail_of
 from trillium._planning.intervals import dice_of
 from trillium.simulator import SimulatedProvider, SimulatorSettings
 
-JOBS = 100
+JOBS = 40
 
 
 @pytest.mark.slow

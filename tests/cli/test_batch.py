@@ -237,7 +237,7 @@ async def test_an_output_that_cannot_be_written_any_more_stops_it_and_is_named(
         )
     *_, shown, last = done.stderr.decode().splitlines()
     assert done.returncode == 1
-    assert last.startswith("trillium: out.jsonl: no space left")
+    assert last == "trillium: out.jsonl: no space left: File too large"
     assert re.match(r"trillium: \d+ outcomes could not be written to out\.jsonl", shown)
     assert (place / "out.jsonl").stat().st_size == 1_000
     on_disk = (place / "out.jsonl").read_bytes().split(b"\n")[:-1]

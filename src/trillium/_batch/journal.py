@@ -98,10 +98,15 @@ class Journal:
 
         Raises:
             BrokenPipeError: As for `commit`.
-            OutputError: As for `commit`; what was not written is lost then.
+            OutputError: As for `commit`; what was not written is lost then, and counted.
         """
         try:
             self.commit()
+        except OutputError as error:
+            lost = self.uncommitted
+            kept = "1 outcome is" if lost == 1 else f"{lost:,} outcomes are"
+            reason = str(error).removeprefix(f"{self._name}: ")
+            raise OutputError(f"{reason}; {kept} not on disk", file=self._name) from None
         finally:
             self._pending.clear()
             if self._closes:
@@ -120,10 +125,9 @@ class Journal:
         self.close()
 
     def _cannot_write(self, error: OSError) -> OutputError:
-        kept = f"{self.uncommitted} outcomes are not on disk"
-        if error.errno in _FULL:
-            return OutputError(f"no space left ({error.strerror}): {kept}", file=self._name)
-        return OutputError(f"cannot be written: {error.strerror}; {kept}", file=self._name)
+        # Without a count of what is not written: while answers arrive, it is another soon.
+        what = "no space left" if error.errno in _FULL else "cannot be written"
+        return OutputError(f"{what}: {error.strerror}", file=self._name)
 
 
 def open_journal(

@@ -239,7 +239,8 @@ def _finish(ran: Ran, answers: Answers, output: str) -> int:
     except BrokenPipeError:
         ran.reader_gone = True
     except OutputError as error:
-        ran.error = ran.error or error
+        if ran.error is None or isinstance(ran.error, OutputError):
+            ran.error = error  # the last one counts what is lost
     if ran.reader_gone and ran.signal is None:
         raise BrokenPipeError
     where = shown_path(output)

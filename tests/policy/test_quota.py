@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 
 import attrs
 import pytest
@@ -13,7 +14,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from trillium._policy.quota import Quota
 from trillium._policy.quota_bucket import LOG_GRAIN_S, MAX_LOG, SLACK_S, Bucket
 from trillium._policy.quota_meter import FIRST_HOLD_S, LEAST_HOLD_S, Charge, Meter
-from trillium._policy.quota_pace import GROWTH, IDLE_S, SHORT_S, Pace
+from trillium._policy.quota_pace import (
+    FOUND_SHARE,
+    GROWTH,
+    IDLE_S,
+    MOST_ODD,
+    SHORT_S,
+    Pace,
+)
 from trillium._policy.token_estimate import FIRST_BYTES_PER_TOKEN, RequestSize
 from trillium.limits import ChargeRule, Counted, LeakyBucket, Limits, LimitSighting
 from trillium.messages import Request
@@ -601,6 +609,45 @@ def test_a_pace_finds_the_rate_between_two_refusals() -> None:
     pace.accepted = 501
     pace.refused(10.0, 10.0)
     assert pace.bucket.rate == pytest.approx(96.0)
+
+
+def test_refusals_that_a_proved_rate_does_not_explain_cut_nothing_until_they_are_many() -> None:
+    pace = Pace.begin(100, 1.0, 0.0, most=math.inf)
+    pace.accepted = 801
+    pace.refused(1.0, 10.0)
+    found = pace.bucket.rate
+    assert found == pytest.approx(80 * FOUND_SHARE)
+    now = 10.0
+    for number in range(MOST_ODD):
+        pace.accepted = 31 + number
+        now += 1.0
+        pace.refused(now, now)
+        assert pace.bucket.rate == found
+    pace.accepted = 11
+    pace.refused(now + 1.0, now + 1.0)
+    most = 30 + MOST_ODD - 1
+    assert pace.bucket.rate == pytest.approx(most * FOUND_SHARE), "of all since, the most counts"
+
+
+def test_stray_refusals_do_not_bring_a_pace_down_to_nothing() -> None:
+    """One in fifty is refused and holds all for a second: that is 40 s for 2,000 requests."""
+    dice = random.Random(1)
+    pace = Pace.begin(160, 1.0, 0.0, most=math.inf)
+    now, answered, holds = 0.0, 0, 0
+    while answered < 2000:
+        at = pace.bucket.ready_at(1.0, now)
+        pace.wanted = pace.wanted or at > now
+        now = at
+        pace.bucket.take(1.0, now)
+        pace.accepted += 1
+        pace.grow(now, most=math.inf)
+        if dice.random() < 0.02:
+            pace.refused(now, now)
+            now += 1.0
+            holds += 1
+        else:
+            answered += 1
+    assert now <= 3 * holds
 
 
 def test_refusals_of_what_was_sent_before_the_cut_say_nothing_new() -> None:

@@ -11,6 +11,11 @@ Additive increase, multiplicative decrease, with two things that a bare AIMD lac
   was, the slower the pace grows. And the longer there is no refusal, the faster: a limit that was
   raised is found again in a minute or two.
 
+- Some refusals have nothing to do with the rate. A limit lets in between two refusals what it let
+  in before; one that comes when far less was let in is odd, and cuts nothing. Only when several
+  are odd in a row is the limit taken for lowered. (Where each of them cut, 2 % of stray refusals
+  that ask for a second each brought the pace from 170 requests in a second to two.)
+
 A pace that nobody has waited for in `IDLE_S` is given up.
 
 Refusals of requests that were sent before the pace was last cut say nothing new.
@@ -36,6 +41,10 @@ WORST_CUT: Final = 0.25
 SHORT_S: Final = 1.0
 """Refusals that come sooner after the last cut do not count: nothing can be measured in between,
 and a bucket that is filled by the second may have had no fill."""
+ODD_SHARE: Final = 0.7
+"""A refusal that comes when less than this share of a proved rate was let in is odd ..."""
+MOST_ODD: Final = 6
+"""... and after so many of them in a row the rate is taken for lowered."""
 GROWTH: Final = ((10.0, 0.006), (40.0, 0.012), (math.inf, 0.03))
 """Until so many seconds after the last refusal, the pace grows by this share each second."""
 UNSURE_GROWTH: Final = 0.25
@@ -61,6 +70,12 @@ class Pace:
     """How long the time was in which its rate was found."""
     accepted: int = 0
     """How many requests were sent since, less those that were refused."""
+    _proved: float = attrs.field(default=0.0, init=False)
+    """The rate that was found last, or more, if more was let in since."""
+    _odd: int = attrs.field(default=0, init=False)
+    """How many refusals came since that it does not explain."""
+    _odd_best: float = attrs.field(default=0.0, init=False)
+    """The most that was let in between two of these."""
     wanted: bool = False
     """Whether a request had to wait for the pace since it last grew."""
     waited_at: float = attrs.field(init=False)
@@ -91,12 +106,20 @@ class Pace:
         rate, elapsed_s = self.bucket.rate, now - self.refused_at
         if elapsed_s < SHORT_S:
             return
-        found = FOUND_SHARE * self.accepted / elapsed_s
-        lowest = max(rate * WORST_CUT, LEAST_RATE)
-        self._set(max(lowest, min(found, rate * FOUND_SHARE)), now)
+        found = self.accepted / elapsed_s
         self.refused_at = self.grown_at = self.waited_at = now
-        self.found_in_s = elapsed_s
         self.accepted = 0
+        self._proved = max(self._proved, found)
+        if found < ODD_SHARE * self._proved and self._odd < MOST_ODD:
+            self._odd += 1
+            self._odd_best = max(self._odd_best, found)
+            return
+        if self._odd == MOST_ODD:
+            self._proved = found = max(found, self._odd_best)
+        self._odd, self._odd_best = 0, 0.0
+        lowest = max(rate * WORST_CUT, LEAST_RATE)
+        self._set(max(lowest, min(found, rate) * FOUND_SHARE), now)
+        self.found_in_s = elapsed_s
 
     def grow(self, now: float, *, most: float) -> None:
         """Let the pace grow with the time that nothing was refused, if somebody waited for it."""

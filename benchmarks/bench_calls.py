@@ -30,7 +30,7 @@ NOTE = (
     " what the server sends for that prompt.\n"
     "Connections are opened before, but by lm-deluge and async-batch-llm, which open them anew"
     " for each batch.\n"
-    "Slow clients make fewer requests, at least one for each in flight; from 1,000 in flight on they"
+    "Slow clients make fewer requests, at least one for each in flight; with 1,000 in flight they"
     " have one round, and with 5,000 none, since each would take them minutes."
 )
 

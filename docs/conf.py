@@ -17,7 +17,7 @@ copyright = "2026, The trillium developers"  # noqa: A001  # Sphinx's own name
 release = version = installed_version("trillium")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["benchmarks", "changelog.d"]
+exclude_patterns = ["changelog.d"]
 html_theme = "furo"
 html_title = "trillium"
 

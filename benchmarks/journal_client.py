@@ -162,7 +162,7 @@ async def turn_us() -> float:
         woken = trio.Event()
 
         def wake(event: trio.Event) -> None:
-            time.sleep(TICK_S)
+            time.sleep(TICK_S)  # a thread's: until the loop is asleep, so that it is woken
             token.run_sync_soon(event.set, idempotent=True)
 
         thread = threading.Thread(target=wake, args=(woken,))

@@ -258,7 +258,7 @@ def _client(work: LimitedWork, folder: str) -> Iterator[_Client]:
     ) as process:
         try:
             while process.poll() is None and not work_file.with_suffix(BEGUN).exists():
-                time.sleep(0.05)
+                time.sleep(0.05)  # not while it is measured: the client says that it begins
             yield _Client(process, result_file)
         finally:
             process.kill()

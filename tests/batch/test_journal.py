@@ -5,15 +5,12 @@ from __future__ import annotations
 import errno
 import json
 import os
-import resource
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.full_disk import files_up_to
 from trillium._batch.journal import Journal, open_journal
 from trillium.completions import Completion, FinishReason
 from trillium.errors import OutputError
@@ -33,19 +30,6 @@ def completion(index: int = 0, *, text: str = "Hello") -> Completion:
 
 def indexes(content: bytes) -> list[int]:
     return [json.loads(line)["index"] for line in content.splitlines()]
-
-
-@contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    """Let no file grow beyond a size: to a program the same as a full disk."""
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
 
 
 def test_what_is_committed_is_on_disk_at_once(tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 import attrs
 import pytest
 
+from tests.full_disk import files_up_to
 from trillium._batch.journal_options import JournalOptions
 from trillium._batch.journal_rewrite import TEMPORARY, LineReads, rewrite
 from trillium._batch.journal_scan import Found, scan_journal
@@ -36,19 +35,6 @@ def line(index: int, text: str = "x") -> bytes:
             latency_s=0.0,
         )
     )
-
-
-@contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    """Let no file grow beyond a size: to a program the same as a full disk."""
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
 
 
 @attrs.frozen

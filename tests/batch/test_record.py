@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import resource
-import signal
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ import trio
 
 import trillium
 from tests.checkpoints import cancel_at_every_checkpoint
+from tests.full_disk import files_up_to
 from trillium import JournalOptions
 from trillium._batch.record import Record
 from trillium._batch.sidecar import ADMITTED_STEP, Identity, lock_sidecar, sidecar_path
@@ -41,19 +39,6 @@ def prompts(count: int) -> list[trillium.Request]:
 
 def lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_bytes().splitlines()]
-
-
-@contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    """Let no file grow beyond a size: to a program the same as a full disk."""
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        signal.signal(signal.SIGXFSZ, before)
 
 
 @attrs.define

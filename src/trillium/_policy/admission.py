@@ -257,23 +257,9 @@ class Admission:
             return None
         (queue,) = self._queues.values()
         heir = queue.head
-        meter = heir.meter
-        if heir.permits != ticket.permits or (meter is not None and not meter.quiet):
+        if not _may_inherit(heir, ticket):
             return None
-        is_full = not heir.permits
-        for permit in heir.permits:
-            free = permit.available_tokens
-            if free < 0:
-                return None
-            is_full = is_full or free < 1
-        if not is_full:  # a bound was raised: others can go besides
-            return None
-        heir.borrower, ticket.borrower = ticket.borrower, None
-        heir.state, ticket.state = HELD, IDLE
-        if ticket.meter is not None:
-            _leave(ticket, ticket.meter)
-        if meter is not None:
-            _enter(heir, meter, 0.0)  # a quiet meter looks at no clock
+        _inherit(heir, ticket)
         self._pop(queue)
         return heir
 
@@ -293,7 +279,6 @@ class Admission:
             Whether it was done; if not, nothing has changed.
         """
         queue = self._queues.get(heir.queue)
-        meter = heir.meter
         if (
             queue is None
             or len(self._queues) != 1
@@ -301,24 +286,10 @@ class Admission:
             or queue.entries[0][2] is not heir
             or ticket.state is not HELD
             or heir.place == 0
-            or heir.permits != ticket.permits
-            or (meter is not None and not meter.quiet)
+            or not _may_inherit(heir, ticket)
         ):
             return False
-        is_full = not heir.permits
-        for permit in heir.permits:
-            free = permit.available_tokens
-            if free < 0:
-                return False
-            is_full = is_full or free < 1
-        if not is_full:
-            return False
-        heir.borrower, ticket.borrower = ticket.borrower, None
-        heir.state, ticket.state = HELD, IDLE
-        if ticket.meter is not None:
-            _leave(ticket, ticket.meter)
-        if meter is not None:
-            _enter(heir, meter, 0.0)  # a quiet meter looks at no clock
+        _inherit(heir, ticket)
         heir.place = 0
         if successor is None:
             del self._queues[heir.queue]
@@ -388,6 +359,29 @@ class Admission:
                 if not own.isdisjoint(meter.lacking(head.charge, now)):
                     return True
         return False
+
+
+def _may_inherit(heir: Ticket, ticket: Ticket) -> bool:
+    """Whether a held ticket's permits are all that its heir needs, and nobody else can go."""
+    meter = heir.meter
+    if heir.permits != ticket.permits or (meter is not None and not meter.quiet):
+        return False
+    is_full = not heir.permits
+    for permit in heir.permits:
+        free = permit.available_tokens
+        if free < 0:
+            return False
+        is_full = is_full or free < 1
+    return is_full  # else a bound was raised: others can go besides
+
+
+def _inherit(heir: Ticket, ticket: Ticket) -> None:
+    heir.borrower, ticket.borrower = ticket.borrower, None
+    heir.state, ticket.state = HELD, IDLE
+    if ticket.meter is not None:
+        _leave(ticket, ticket.meter)
+    if heir.meter is not None:
+        _enter(heir, heir.meter, 0.0)  # a quiet meter looks at no clock
 
 
 def _head_entry(queue: _Queue) -> tuple[int, int]:

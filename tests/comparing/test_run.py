@@ -339,15 +339,19 @@ def test_a_deadline_ends_it_and_the_rest_was_not_sent() -> None:
     run_rivals(main, steady(), steady())
 
 
+def two_at_once(rivals: Rivals) -> Comparing:
+    return Comparing(
+        PROMPTS,
+        rivals.models,
+        routes=rivals.client._routes,
+        terms=Terms(concurrency=2),
+        timeouts=trillium.Timeouts(),
+    )
+
+
 def test_drained_it_tells_of_what_was_sent_alone() -> None:
     async def main(rivals: Rivals) -> None:
-        comparing = Comparing(
-            PROMPTS,
-            rivals.models,
-            routes=rivals.client._routes,
-            terms=Terms(concurrency=2),
-            timeouts=trillium.Timeouts(),
-        )
+        comparing = two_at_once(rivals)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(comparing.run)
             await trio.sleep(4)
@@ -381,13 +385,7 @@ def test_a_budget_is_never_passed_and_is_shared_in_turns() -> None:
 
 def test_cancelled_while_it_drains_it_tells_that_it_was_stopped() -> None:
     async def main(rivals: Rivals) -> None:
-        comparing = Comparing(
-            PROMPTS,
-            rivals.models,
-            routes=rivals.client._routes,
-            terms=Terms(concurrency=2),
-            timeouts=trillium.Timeouts(),
-        )
+        comparing = two_at_once(rivals)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(comparing.run)
             await trio.sleep(4)

@@ -18,6 +18,7 @@ REQUEST_RATE: Final = 100.0
 """Requests in a second, where these bind ..."""
 TOKEN_RATE: Final = round(REQUEST_RATE * MEAN_TOKENS)
 """... and tokens, where they do: about as many requests."""
+PHASE_S: Final = 0.37
 SETTLING_S: Final = 30.0
 """How long after a limit was halved the rate is looked at."""
 
@@ -32,6 +33,8 @@ class Setting:
     """How much the bucket holds, in seconds of the rate."""
     step_s: float = 1.0
     """From one fill of the bucket to the next; 0 fills it continuously."""
+    phase_s: float = PHASE_S
+    """When in a second it is filled, on the client's clock; in virtual time only."""
     told: bool = True
     headers: bool = True
     ideal_s: float = 30.0
@@ -76,6 +79,8 @@ class Setting:
             words.append(f"timers up to {self.timer_late_s * 1000:g} ms late")
         if self.stray_share:
             words.append(f"{self.stray_share:.1%} refused for nothing")
+        if self.phase_s != PHASE_S:
+            words.append(f"filled at {self.phase_s:g} s of each second")
         if self.loose is not None:
             words.append(f"the other {self.loose:g} times as loose")
         return ", ".join(words)

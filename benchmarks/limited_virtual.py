@@ -25,8 +25,6 @@ from trillium.limits import Counted, Limits, LimitSighting
 from trillium.messages import Request
 
 TRIP_S: Final = 0.002
-PHASE_S: Final = 0.37
-"""When in a second the buckets are filled."""
 INPUT_SHARE: Final = 0.3
 """Of a request's tokens; the rest is `max_tokens`."""
 BEGIN_WITH: Final = 50
@@ -44,14 +42,15 @@ class StrictBucket:
     rate: float
     capacity: float
     step: float
+    phase: float
     level: float
     at: float = 0.0
 
     def refill(self, now: float) -> None:
         """Let the time until `now` flow in."""
         if self.step:
-            fills = math.floor((now - PHASE_S) / self.step)
-            fills -= math.floor((self.at - PHASE_S) / self.step)
+            fills = math.floor((now - self.phase) / self.step)
+            fills -= math.floor((self.at - self.phase) / self.step)
             gained = fills * self.step * self.rate
         else:
             gained = (now - self.at) * self.rate
@@ -83,21 +82,20 @@ class Run:
     def run(self) -> float:
         """Answer all; return when the last answer was there."""
         setting = self.setting
-        amount, held = setting.rate * 60, setting.rate * setting.held_s
+        amount = setting.rate * 60
         requests = setting.counted is Counted.REQUESTS
         limits = Limits(
             requests_per_minute=amount if setting.told and requests else None,
             tokens_per_minute=amount if setting.told and not requests else None,
         )
-        self.bucket = StrictBucket(setting.counted, setting.rate, held, setting.step_s, held)
+        self.bucket = self.strict(setting.counted, setting.rate)
         self.buckets = [self.bucket]
         if setting.loose is not None:
             other, per_request = Counted.TOKENS, setting.mean_tokens
             if not requests:
                 other, per_request = Counted.REQUESTS, 1 / setting.mean_tokens
             rate = setting.rate * per_request * setting.loose
-            held = rate * setting.held_s
-            self.buckets.append(StrictBucket(other, rate, held, setting.step_s, held))
+            self.buckets.append(self.strict(other, rate))
         self.meter: Meter = Quota(limits).meter("model")
         self.admission = Admission()
         self.places = Places(BEGIN_WITH)
@@ -129,6 +127,12 @@ class Run:
             self.now, _, kind, ticket, told = heapq.heappop(self.events)
             getattr(self, kind)(*(() if ticket is None else (ticket, told)))
         return self.now
+
+    def strict(self, counted: Counted, rate: float) -> StrictBucket:
+        """Return a limit of the provider, with a full bucket."""
+        setting = self.setting
+        held = rate * setting.held_s
+        return StrictBucket(counted, rate, held, setting.step_s, setting.phase_s, held)
 
     def push(self, at: float, kind: str, ticket: Ticket | None = None, told: object = None) -> None:
         """Have a method of this name called at a time."""

@@ -13,8 +13,8 @@ NAMES = (OURS, "floor", "aiohttp_gather")
 QUICK = (OURS, "aiohttp_gather")
 COUNTS = (1_000, 10_000, 100_000)
 CONNECTIONS = (10, 50, 100, 500, 1_000, 2_500, 5_000)
-QUICK_COUNTS = (1_000, 5_000)
-QUICK_CONNECTIONS = (10, 1_000)
+QUICK_COUNTS = (1_000, 4_000)
+QUICK_CONNECTIONS = (50, 1_000)
 LATENCY_MS = 50
 ROUNDS = 3
 """Fewer than elsewhere: a trend is looked for, over many points."""

@@ -5,6 +5,7 @@ so that a slow minute of the machine meets all alike; every measurement is a fre
 """
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -98,6 +99,9 @@ class Plan:
     """CPU time that one measurement should take at least, so that noise averages out."""
     patience_s: float
     """A client that takes longer is ended, and not asked again in this case."""
+    case_s: float = math.inf
+    """A case begins no other round that would end later than this, as long as the last one took;
+    so a slow machine measures less often, and not for longer."""
     entrants: tuple[str, ...] = tuple(ENTRANTS)
     """Those that run at all."""
 
@@ -254,7 +258,11 @@ def measure(case: Case, plan: Plan, names: Sequence[str]) -> dict[str, Series]:
     results = {name: Series(choose_count(name, case, plan)) for name in chosen}
     pinned = cores()
     with open_server(case) as served, tempfile.TemporaryDirectory() as folder:
+        begun_s = ends_s = time.perf_counter()
         for index in range(plan.rounds):
+            round_s, ends_s = ends_s, time.perf_counter()
+            if index and 2 * ends_s - round_s - begun_s > plan.case_s:
+                break
             for name, series in results.items():
                 slow = ENTRANTS[name].call_us > SLOW_US
                 if series.failure is not None or (slow and index >= plan.slow_rounds):

@@ -111,7 +111,7 @@ def cost_table(case: Case, results: Mapping[str, Series], *, note: str = "") -> 
     for name, series in results.items():
         label = ENTRANTS[name].label
         if not series.readings:
-            rows.append([label, series.failure or "", "", "", "", "", ""])
+            rows.append([label, series.failure or "", *[""] * 6])
             continue
         low, high = series.spread_us()
         compared = ratio(series, results.get(OURS))
@@ -126,6 +126,7 @@ def cost_table(case: Case, results: Mapping[str, Series], *, note: str = "") -> 
                 f"{low / per:.1f} to {high / per:.1f}",
                 "" if math.isnan(compared) else f"{compared:.2f}",
                 f"{series.count * per:,}",
+                str(len(series.readings)),
                 f"{busy[0]:.0%}",
                 f"{busy[1]:.0%}",
             ]
@@ -136,6 +137,7 @@ def cost_table(case: Case, results: Mapping[str, Series], *, note: str = "") -> 
         "lowest to highest",
         "× trillium",
         f"{unit}s a round",
+        "rounds",
         "client's core busy",
         "server's core busy",
     ]

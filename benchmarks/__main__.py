@@ -1,7 +1,7 @@
 """The one command: ``python -m benchmarks [quick | full]``.
 
-``quick`` takes less than two minutes and writes to ``build/benchmarks``; ``full`` takes about an hour,
-half of it for memory, and writes to ``docs/benchmarks``.
+``quick`` takes less than two minutes and writes to ``build/benchmarks``; ``full`` takes about an
+hour, half of it for memory, and writes to ``docs/benchmarks``.
 """
 
 import argparse

@@ -9,10 +9,6 @@ The *window* bounds how far the feeder reads ahead of the consumer: a request ha
 it from being read to being taken by the consumer. One that backs off lends its place to
 another, up to as many again as the window has, so memory depends on the window alone.
 
-A worker is a task that takes an admitted request and, when that is done, the next one that is
-admitted: tasks are started when there is more to do than workers, and end when there is less.
-A task of its own for each request would cost 18 µs more on each.
-
 When the batch stops early nothing new is sent; what is in flight is delivered, and then the
 feeder turns what is left of the source into failures of kind `not_sent`, no faster than the
 consumer takes them.
@@ -20,9 +16,7 @@ consumer takes them.
 
 from __future__ import annotations
 
-import contextvars
 import math
-from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -42,9 +36,9 @@ from trillium._batch.reuse import open_files
 from trillium._batch.statistics import BatchStatistics, Stop, StopCause, Tally
 from trillium._batch.unsent import unsent
 from trillium._batch.waiter import Waiter
+from trillium._batch.workers import BatchWorkers
 from trillium._call.account import open_account
 from trillium._call.call import Call
-from trillium._call.deadline_watch import DeadlineWatch
 from trillium._call.nurseries import open_private_nursery
 from trillium._call.route import Route
 from trillium._money.budget import REFUSED
@@ -90,16 +84,13 @@ class Batch:
         self._terms = DeadlineTerms(timeouts=options.timeouts)
         self._manager: AbstractAsyncContextManager[trio.Nursery] | None = None
         self._nursery: trio.Nursery | None = None
-        self._context = contextvars.Context()
+        self._workers: BatchWorkers | None = None
 
         self._default_route: Route | None = None
         self._queues: dict[Route, RouteQueue] = {}
-        self._admitted: deque[Call] = deque()
         self._ready: Completed | InOrder = InOrder() if options.ordered else Completed()
         self._append = RouteQueue.append if options.purse is None else self._append_paid
         self._tally = Tally()
-        self._reusable_workers = 0
-        self._watch = DeadlineWatch(self._start_watch)
         self._ended = EndedRoutes()
         self._stop: Stop | None = None
         self._consumer = Waiter()
@@ -116,7 +107,6 @@ class Batch:
             batch_s=math.inf if options.deadline_s is None else options.deadline_s,
         )
         await open_files(self._record, self._reuse)
-        self._context = contextvars.copy_context()
         self._manager = open_private_nursery()
         self._nursery = await self._manager.__aenter__()
         if self._record is not None:
@@ -126,6 +116,13 @@ class Batch:
                 give_out=self._give_out,
                 failed=self._record_failed,
             )
+        self._workers = BatchWorkers(
+            self._nursery,
+            self._queues,
+            started=self._started,
+            ended=self._end,
+            writer=self._writer,
+        )
         if self._reuse is not None:
             self._reuse.start(self._nursery, deliver=self._deliver, ask=self._ask)
         self._nursery.start_soon(self._feed, name="trillium batch: feeder")
@@ -289,9 +286,10 @@ class Batch:
         """Put a request into its queue, if it can still be sent."""
         queue = self._queues.get(route)
         if queue is None:
+            assert self._workers is not None
             permits = self._bounds.permits(route)
             queue = self._queues[route] = RouteQueue(
-                route, self._start, self._start_timer, self._out_of_money, permits
+                route, self._workers.start, self._start_timer, self._out_of_money, permits
             )
             self._bounds.add(route)
         if self._stop is not None or self._ended.any:
@@ -321,18 +319,7 @@ class Batch:
         else:
             queue.append(call)
 
-    # The workers: from the queues to outcomes.
-
-    def _start(self, call: Call) -> None:
-        """See to it that an admitted request is worked on."""
-        self._started(call)
-        self._admitted.append(call)
-        if self._reusable_workers:
-            self._reusable_workers -= 1
-        else:
-            assert self._nursery is not None
-            # Whoever lets a ticket go starts it, yet in the context of the batch.
-            self._context.run(self._nursery.start_soon, self._work)
+    # From the queues to outcomes.
 
     def _started(self, call: Call) -> None:
         self._tally.working += 1
@@ -343,34 +330,6 @@ class Batch:
         assert self._nursery is not None
         self._nursery.start_soon(queue.keep_time, name="trillium batch: timer")
 
-    async def _work(self) -> None:  # noqa: ASYNC910  # a call is one, unless it is not sent
-        call: Call | None = self._admitted.popleft()
-        watched = self._watch.open()
-        try:
-            while call is not None:
-                # One scope for the attempts of many calls, until it has fired.
-                with watched.renew() as scope:  # noqa: ASYNC912
-                    while call is not None and not watched.fired:
-                        outcome = await call.run(watched)
-                        self._end(call, outcome)
-                        if self._writer is not None and self._writer.holds_up:
-                            watched.deadline = math.inf
-                            await self._writer.wait_caught_up()
-                        call = self._next_after(call)
-                if scope.cancelled_caught and call is not None:
-                    call.attempt_timed_out()
-        except BaseException:
-            if call is not None:
-                call.let_go()
-            raise
-        finally:
-            self._watch.close(watched)
-
-    def _start_watch(self) -> None:
-        assert self._nursery is not None
-        # From the first request's task, yet in the context of the batch.
-        self._context.run(self._nursery.start_soon, self._watch.run)
-
     def _end(self, call: Call, outcome: Outcome) -> None:
         """Deliver an outcome, and draw conclusions."""
         self._tally.working -= 1
@@ -379,21 +338,6 @@ class Batch:
             self._note_failure(call, outcome)
         elif self._bounds.adaptive:
             self._widen(self._bounds.grown(call.route))
-
-    def _next_after(self, call: Call) -> Call | None:
-        """Return the call that this worker goes on with, if there is one."""
-        # No checkpoint here: what the ticket lets go now, this worker takes.
-        if call.account is None:
-            heir = self._queues[call.route].take_over(call.ticket)
-            if heir is not None:
-                self._started(heir)
-                return heir
-        self._reusable_workers = 1
-        call.let_go()
-        if self._reusable_workers:
-            self._reusable_workers = 0
-            return None
-        return self._admitted.popleft()
 
     def backoff_began(self) -> None:
         """Lend the place of a request that backs off to another (a call's `Seat`)."""

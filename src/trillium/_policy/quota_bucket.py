@@ -19,6 +19,10 @@ How much may be missing at most, the *room*, is the least that is certain:
   are kept by the phase of the step; the longest run of phases in which none was seen, and one
   more, is kept in reserve. A bucket that is full loses a part of the fill that comes next, so all
   that was known of phases is forgotten whenever it may have been full.
+- Whatever its phase, a bucket that once held so much lags behind the smooth one by a step at most,
+  as long as nobody else uses it: a fill makes good all that was missing up to a step, or leaves it
+  full. So the most that was ever seen in it, less a step, is certain without any phase. (Without
+  this a bucket of two steps stayed at the even pace: always full, it never showed its phases.)
 - Of requests that left within `OVERTAKEN_S` of one another nobody knows which came first. Where
   these are many, a size counts as if all of them had come before it, which it may not exceed,
   and shows nothing of a phase; else a burst would look like a bucket that has shrunk.
@@ -269,6 +273,7 @@ class Bucket:
         self._spans = ([math.inf] * (PHASES + 1), [math.inf] * (PHASES + 1))
         self.seen_at = self._since = self._full_at = now
         self._knows_phases = False
+        self._level = level
         self.slack = 0.0
         self.room = self._bounded(level)
 
@@ -284,7 +289,13 @@ class Bucket:
             # A fill within a part of the step is seen after it, and maybe not before: not all
             # headers are read. (Without this one refusal in 30,000, told and with headers.)
             unseen = min(unseen + 1, PHASES)
-        self.room = self._bounded(min(least) - margin - step * unseen / PHASES)
+        seen = min(least)
+        room = seen - step * unseen / PHASES
+        # Where less is left even than that, others use it too, and what was not seen may be worse.
+        certain = self._level - step
+        if seen >= certain - margin:
+            room = max(room, min(seen, certain))
+        self.room = self._bounded(room - margin)
 
     def _bounded(self, room: float) -> float:
         """Return a room that is neither more than was told nor less than even pacing's."""

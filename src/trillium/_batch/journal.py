@@ -9,6 +9,7 @@ disk, and so may not survive the machine's.
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import select
 import stat
@@ -155,6 +156,8 @@ def open_journal(
                 f"cannot be written: {error.strerror}", file="standard output"
             ) from None
         refuse_input(found, input_path, name="standard output")
+        if fcntl.fcntl(1, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY:
+            raise OutputError("is closed, or open for reading only", file="standard output")
         return Journal(1, name="standard output", closes=False)
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0)
     try:

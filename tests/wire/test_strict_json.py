@@ -114,6 +114,25 @@ def test_the_reason_is_named(line: bytes, reason: str) -> None:
         decode_strictly(line)
 
 
+@pytest.mark.parametrize(
+    ("before", "half"),
+    [
+        ("", "\\ud83d"),
+        ("\\ud83d\\ude00", "\\uDE00"),
+        ("\\\\ud83d ", "\\ud83dx"),
+        ('\\n\\u00e9é\\"', "\\uD83D\\ud83d\\ude00"),
+        ("x" * 100_000, "\\udfff"),
+    ],
+)
+def test_half_a_surrogate_pair_is_shown(before: str, half: str) -> None:
+    start = f'{{"a": "{before}'
+    with pytest.raises(InvalidRequestError) as caught:
+        decode_strictly(f'{start}{half}"}}'.encode())
+    said = str(caught.value)
+    assert f", at character {len(start) + 1}, near " in said
+    assert said.endswith(f'{half}"}}')
+
+
 def test_a_bad_place_is_shown_with_little_around_it() -> None:
     line = b'{"secret": "' + b"a" * 500 + b'" "b": "' + b"c" * 500 + b'"}'
     with pytest.raises(InvalidRequestError) as caught:

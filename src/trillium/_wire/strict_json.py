@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -25,6 +26,10 @@ MAX_EXCERPT_CHARS: Final = 60
 """How much of a bad line is shown: enough to find it, and prompts may be private."""
 
 _BEFORE_FAULT_CHARS: Final = 20
+_BEFORE_HALF: Final = re.compile(
+    r"([^\\]|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F]|\\(?!u[dD][89a-fA-F]).)*+", re.DOTALL
+)
+"""All of a text before the first half of a surrogate pair that is escaped alone."""
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -41,8 +46,8 @@ def decode_strictly(line: bytes) -> Any:
     try:
         try:
             value = _decode(line)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise InvalidRequestError(_why_not(line, error)) from None
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise InvalidRequestError(_why_not(line)) from None
         return value if has_strings(line, _count_strings(value)) else _decode_exactly(line.decode())
     except RecursionError:
         raise InvalidRequestError("the JSON is nested too deeply") from None
@@ -69,7 +74,8 @@ def quote_value(value: object) -> str:
 
 def _quote_start(text: str) -> str:
     """Return the beginning of a text, on one line and without quotes around it."""
-    inner = json.dumps(text[:MAX_EXCERPT_CHARS], ensure_ascii=False)[1:-1].replace('\\"', '"')
+    inner = json.dumps(text[:MAX_EXCERPT_CHARS], ensure_ascii=False)[1:-1]
+    inner = inner.replace('\\"', '"').replace("\\\\", "\\")
     return inner if len(text) <= MAX_EXCERPT_CHARS else inner + "…"
 
 
@@ -145,14 +151,20 @@ def _as_int(digits: str) -> int:
         raise InvalidRequestError(f"a whole number of {len(digits)} digits is too long") from None
 
 
-def _why_not(line: bytes, error: Exception) -> str:
+def _why_not(line: bytes) -> str:
     """Return why the fast decoder refused a line, in words that help to mend it."""
     text = decode_text(line)
     try:
         _decode_exactly(text)
     except json.JSONDecodeError as bad:
-        around = _quote_start(text[max(0, bad.pos - _BEFORE_FAULT_CHARS) :])
         what = bad.msg.lower().removesuffix(" at").rstrip(": ")
-        return f"not JSON: {what} at character {bad.pos + 1}, near {around}"
+        return f"not JSON: {what} {_place(text, bad.pos)}"
     # All that the standard decoder lets pass and msgspec does not, once the hooks are there.
-    return f"half a surrogate pair (such as \\ud83d alone) is no text: write both halves ({error})"
+    what = "half a surrogate pair (such as \\ud83d alone) is no text: write both halves"
+    before = _BEFORE_HALF.match(text)
+    assert before is not None  # it matches nothing, too
+    return f"{what}, {_place(text, before.end())}"
+
+
+def _place(text: str, at: int) -> str:
+    return f"at character {at + 1}, near {_quote_start(text[max(0, at - _BEFORE_FAULT_CHARS) :])}"

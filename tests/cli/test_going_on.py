@@ -121,7 +121,7 @@ def test_another_input_model_or_parameter_is_refused_by_name(
     assert (place / "out.jsonl").read_bytes() == before
     run = in_process(*BATCH, *sim, "--fresh")
     assert run.code == 0
-    assert "starting over: 20 outcomes in out.jsonl dropped" in run.err
+    assert "starting over: 20 lines in out.jsonl dropped" in run.err
     assert len(read_outcomes(place / "out.jsonl")) == 1
 
 

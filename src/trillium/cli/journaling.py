@@ -265,7 +265,7 @@ def kept(record: Record) -> int:
 def _what_was_found(record: Record, where: str) -> Iterator[Line]:
     found = record.found
     if record.dropped:
-        dropped = counted(record.dropped, "outcome", "outcomes")
+        dropped = counted(record.dropped, "line", "lines")
         yield [("starting over: ", "bold yellow"), (f"{dropped} in {where} dropped", "")]
     if not found.lines.count and not found.torn and not record.possibly_in_flight:
         return

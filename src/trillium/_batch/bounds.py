@@ -25,14 +25,7 @@ class Bounds:
     adaptive: bool = False
     """Whether nobody has said how many may be in flight: their endpoints find out."""
     _limits: Limits | None = attrs.field(default=None, init=False)
-    _said: float = attrs.field(init=False)
-    """How many may be in flight where nothing adapts that."""
-    _most: int | None = attrs.field(default=None, init=False)
-    """How many of them the endpoints permit, as it was told on the way."""
     _routes: list[Route] = attrs.field(factory=list, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self._said = self.places.total_tokens
 
     def add(self, route: Route) -> None:
         """Take in a route that the batch begins to use."""
@@ -73,8 +66,7 @@ class Bounds:
             msg = f"concurrency is {concurrency!r}: a whole number of at least 1 is needed"
             raise InvalidRequestError(msg)
         self.adaptive = False  # it has been said now
-        self._said = concurrency
-        self._bind()
+        self.places.total_tokens = concurrency
         self._wake()
         return concurrency
 
@@ -83,14 +75,7 @@ class Bounds:
         self._limits = limits
         for route in self._routes:
             route.station.quota.set_limits(limits, trio.current_time())
-        # A quota that was told no bound when a client began has no places to bound now.
-        self._most = limits.concurrency
-        self._bind()
         self._wake()
-
-    def _bind(self) -> None:
-        bound = self._said
-        self.places.total_tokens = bound if self._most is None else min(bound, self._most)
 
     def _wake(self) -> None:
         for route in self._routes:

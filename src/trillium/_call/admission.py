@@ -14,16 +14,13 @@ from trillium._policy.admission import HELD, WAITING, Admission, Ticket
 @final
 @attrs.define(eq=False)
 class Gate:
-    """The admission of one client.
+    """The way of one client to its admission, which it may share with others.
 
     Whoever withdraws a ticket from `queues`, or raises the bound of a permit, calls `wake`. So
     does whoever was told a ticket's `due`, at that time.
     """
 
     queues: Admission = attrs.field(factory=Admission)
-    _waking: bool = attrs.field(default=False, init=False)
-    _wanted: bool = attrs.field(default=False, init=False)
-    """Whether somebody asked to wake while others were being told."""
 
     def request(self, ticket: Ticket) -> bool:
         """Ask for a ticket, as `Admission.request` does; one that waits for quota is told so."""
@@ -60,22 +57,24 @@ class Gate:
         """Give the ticket back, if it is held, and wake whoever can go."""
         if ticket.state is not HELD:
             return
-        heir = None if self._waking else self.queues.pass_on(ticket)
+        queues = self.queues
+        heir = None if queues.waking else queues.pass_on(ticket)
         if heir is None:
-            self.queues.release(ticket)
+            queues.release(ticket)
             self.wake()
             return
-        self._waking = True
+        queues.waking = True
         try:
             _tell(heir)
         finally:
-            self._waking = False
-        if self._wanted:
+            queues.waking = False
+        if queues.wanted:
             self.wake()
 
     def hand_on(self, ticket: Ticket, heir: Ticket, successor: Ticket | None) -> bool:
         """Give a held ticket back for one that waits, as `Admission.hand_on`; nobody is told."""
-        return not self._waking and self.queues.hand_on(ticket, heir, successor)
+        queues = self.queues
+        return not queues.waking and queues.hand_on(ticket, heir, successor)
 
     def wake(self) -> None:
         """Tell every waiting ticket that can go that it holds its permits.
@@ -83,12 +82,12 @@ class Gate:
         What is told may request and release tickets in turn; a `wake` inside of this one leaves
         those that can go then to this one, else thousands could stand on the stack.
         """
-        if self._waking:
-            self._wanted = True
-            return
-        self._waking = True
-        self._wanted = False
         queues = self.queues
+        if queues.waking:
+            queues.wanted = True
+            return
+        queues.waking = True
+        queues.wanted = False
         try:
             now = trio.current_time() if queues.is_timed else 0.0
             while (ticket := queues.ready(now)) is not None:
@@ -97,7 +96,7 @@ class Gate:
                 if ticket.due is not None:
                     ticket.due(at)
         finally:
-            self._waking = False
+            queues.waking = False
 
 
 def _tell(ticket: Ticket) -> None:

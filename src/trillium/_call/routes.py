@@ -37,10 +37,11 @@ class Routes:
         default=lambda _endpoint, _model: None
     )
     """How a model is billed."""
-    gate: Gate = attrs.field(factory=Gate)
     retry_policy: RetryPolicy
-    quota: Quota | None = None
+    quota: Quota = attrs.field(factory=Quota)
     """Of the client's own endpoint; the others learn theirs."""
+    gate: Gate = attrs.field(init=False)
+    """Before all of them. Clients that share a quota share what is behind it."""
     learnt: Sequence[LimitReport] = ()
     """What an earlier client knew of limits, which its models begin with."""
     concurrency: int | None
@@ -48,6 +49,9 @@ class Routes:
     seed: int
     _stations: dict[Endpoint, Station] = attrs.field(factory=dict, init=False)
     _routes: dict[str | Model | None, Route] = attrs.field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.gate = Gate(self.quota.admission)
 
     @property
     def stations(self) -> list[Station]:

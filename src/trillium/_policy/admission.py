@@ -142,10 +142,14 @@ def _waits(entry: _Entry) -> bool:
 @final
 @attrs.define(eq=False, repr=False)
 class Admission:
-    """All queues that share permits with one another: those of a client."""
+    """All queues that share permits with one another: those of a client, or of a shared quota."""
 
     due: list[tuple[Ticket, float]] = attrs.field(factory=list, init=False)
     """After a `ready` that said None: who waits for nothing but quota, and until when."""
+    waking: bool = attrs.field(default=False, init=False)
+    """For the driver: whether it tells those that can go; several may drive one admission."""
+    wanted: bool = attrs.field(default=False, init=False)
+    """For the driver: whether somebody asked to wake others meanwhile."""
     _queues: dict[Hashable, _Queue] = attrs.field(factory=dict, init=False)
     _arrivals: int = attrs.field(default=0, init=False)
     _places: int = attrs.field(default=0, init=False)
@@ -364,7 +368,9 @@ class Admission:
 def _may_inherit(heir: Ticket, ticket: Ticket) -> bool:
     """Whether a held ticket's permits are all that its heir needs, and nobody else can go."""
     meter = heir.meter
-    if heir.permits != ticket.permits or (meter is not None and not meter.quiet):
+    if heir.permits != ticket.permits:
+        return False
+    if meter is not None and (not meter.quiet or meter.bound is not None):
         return False
     is_full = not heir.permits
     for permit in heir.permits:
@@ -402,6 +408,9 @@ def _ready_at(ticket: Ticket, now: float) -> float:
 
 
 def _is_free(ticket: Ticket) -> bool:
+    meter = ticket.meter
+    if meter is not None and meter.bound is not None and meter.bound.is_full():
+        return False
     for permit in ticket.permits:  # noqa: SIM110  # any() costs three times as much here
         if permit.available_tokens < 1:
             return False

@@ -11,13 +11,14 @@ or learnt from headers, or found by trying (`quota_pace`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import final
 
 import attrs
 
 from trillium._policy.adaptive_places import AdaptivePlaces
+from trillium._policy.admission import Admission
 from trillium._policy.concurrency import BEGIN_WITH, Concurrency
+from trillium._policy.in_flight import InFlightBound
 from trillium._policy.places import Places
 from trillium._policy.quota_bucket import Bucket
 from trillium._policy.quota_meter import Meter
@@ -33,12 +34,14 @@ class Quota:
     """
 
     limits: Limits
+    admission: Admission
+    """In front of all that it limits: those who share it wait in one line, first come first served,
+    and what one of them gives back another gets."""
     _shared: list[Bucket]
     _meters: dict[str, Meter]
     _peers: list[Meter]
     adaptive: AdaptivePlaces
     """How many may be in flight where nobody has said; found by trying."""
-    _wakers: list[Callable[[], None]]
     _places: Places | None
     _places_of: dict[str, Places]
 
@@ -46,9 +49,9 @@ class Quota:
         """Make a quota of these limits; None tells none, and all are learnt."""
         self.limits = Limits() if limits is None else limits
         self._shared = [_bucket_of_terms(terms) for terms in self.limits.terms()]
+        self.admission = Admission()
         self._meters = {}
         self._peers = []
-        self._wakers = []
         bound = self.limits.concurrency
         self.adaptive = AdaptivePlaces(Concurrency(BEGIN_WITH if bound is None else bound))
         self._places = None if bound is None else Places(bound)
@@ -66,6 +69,7 @@ class Quota:
             if self._peers:
                 meter.hold(max(peer.endpoint_held_until for peer in self._peers))
             self._peers.append(meter)
+            self._bind(model, meter)
         return meter
 
     @property
@@ -96,21 +100,18 @@ class Quota:
         for model, meter in self._meters.items():
             _retell(meter.own, limits.models.get(model, Limits()), now)
             meter.refresh()
-        self.wake()
+            self._bind(model, meter)
 
-    def watch(self, wake: Callable[[], None]) -> None:
-        """Have `wake` called when more may be sent, by whoever shares this quota."""
-        self._wakers.append(wake)
-
-    def unwatch(self, wake: Callable[[], None]) -> None:
-        """Undo `watch`."""
-        if wake in self._wakers:
-            self._wakers.remove(wake)
-
-    def wake(self) -> None:
-        """Tell all who share this quota that more may be sent."""
-        for wake in list(self._wakers):
-            wake()
+    def _bind(self, model: str, meter: Meter) -> None:
+        """Have a meter keep the bounds on what is in flight for which there are no places."""
+        told: list[tuple[int, list[Meter]]] = []
+        bound = self.limits.concurrency
+        if bound is not None and self._places is None:
+            told.append((bound, self._peers))
+        own = self.limits.models.get(model)
+        if own is not None and own.concurrency is not None and model not in self._places_of:
+            told.append((own.concurrency, [meter]))
+        meter.bound = InFlightBound(told) if told else None
 
     def reports(self, endpoint: str, now: float) -> list[LimitReport]:
         """Return what is known of all limits now."""

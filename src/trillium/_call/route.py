@@ -141,6 +141,8 @@ class Route:
         self._told = (*self.station.permits, *quota.permits_of(self.model), *self.further)
         adaptive = self.station.adaptive
         self._permits = self._told if adaptive is None else (adaptive, *self._told)
+        if self._told:
+            self.meter.begin_at_once()  # somebody has said how many may be open
         self.plain = self.station.target(dialect.path(model=self.model, stream=False))
         self.streamed = self.station.target(
             dialect.path(model=self.model, stream=True), accept="text/event-stream"
@@ -199,7 +201,11 @@ class Route:
             further: Those of a batch.
             adaptive: Whether the bound that the endpoint finds by trying is among them.
         """
-        return (*(self._permits if adaptive else self._told), *further)
+        if adaptive:
+            return (*self._permits, *further)
+        if self.meter.start is not None:
+            self.meter.begin_at_once()
+        return (*self._told, *further)
 
     def ticket(self, queue: object, request: Request) -> Ticket:
         """Return the ticket of a request that arrives now."""

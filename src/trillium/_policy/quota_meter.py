@@ -30,9 +30,9 @@ from typing import Final, final
 
 import attrs
 
-from trillium._policy.in_flight import InFlightBound
 from trillium._policy.quota_bucket import Amounts, Bucket
 from trillium._policy.quota_pace import Pace
+from trillium._policy.quota_start import SlowStart
 from trillium._policy.token_estimate import RequestSize, TokenEstimate, size_of
 from trillium.limits import ChargeRule, Counted, LimitSighting
 from trillium.messages import Request
@@ -96,10 +96,10 @@ class Meter:
     endpoint_held_until: float = attrs.field(default=-math.inf, init=False)
     """Until when its refusals have held back all models of the endpoint."""
     pace: Pace | None = attrs.field(default=None, init=False)
+    start: SlowStart | None = attrs.field(factory=SlowStart, init=False)
+    """As long as nothing is known."""
     in_flight: int = attrs.field(default=0, init=False)
     """Attempts that were let go and are not over, kept by admission."""
-    bound: InFlightBound | None = attrs.field(default=None, init=False)
-    """How many may be, where that was told late: kept by admission, too."""
     quiet: bool = attrs.field(default=False, init=False)
     """Whether nothing is limited, or by far not: whoever asks need not look any further."""
     resting: bool = attrs.field(default=False, init=False)
@@ -136,7 +136,16 @@ class Meter:
         of_tokens = [b.amount for b in self.buckets if b.counted is not Counted.REQUESTS]
         self.counts_tokens = bool(of_tokens)
         self._largest = min(of_tokens, default=math.inf)
-        self.quiet = not self.buckets and self.held_until == -math.inf
+        if self.buckets:
+            self.start = None
+        may_start = self.start is None or self.start.left > 0
+        self.quiet = not self.buckets and self.held_until == -math.inf and may_start
+
+    def begin_at_once(self) -> None:
+        """Let as many go as may be in flight, though nothing is known yet."""
+        if self.start is not None:
+            self.start = None
+            self.refresh()
 
     # Who may go.
 
@@ -164,7 +173,9 @@ class Meter:
             at = now
             if not self.buckets:
                 self.held_until = -math.inf
-                self.quiet = True
+                if self.start is not None:
+                    at = self.start.ready_at(now)
+                self.quiet = at <= now
         amounts = charge.amounts
         for bucket in self.buckets:
             then = bucket.ready_at(amounts[bucket.which], now)
@@ -177,6 +188,8 @@ class Meter:
     def earliest(self, charge: Charge, now: float, *, ahead: int) -> float:
         """Return the earliest time at which a request can go that has so many ahead of it."""
         at = self.ready_at(charge, now)
+        if not self.buckets:  # a slow start may be over at any time
+            return max(now, self.held_until)
         for bucket in self.buckets:
             if ahead and bucket.counted is Counted.REQUESTS:
                 at = max(at, now + (bucket.missing(now) + ahead + 1 - bucket.room) / bucket.rate)
@@ -233,6 +246,9 @@ class Meter:
         """Take note of a request that is sent without a charge."""
         if self._young is not None and request is not None:
             self._young.append(request)
+        if self.start is not None:
+            self.start.left -= 1
+            self.quiet = self.start.left > 0
         if self.accepted >= self._rouse_at:
             self.rouse()
 
@@ -251,6 +267,8 @@ class Meter:
             self._responses += 1
             if self._responses > 1:
                 self._young = None
+        if self.start is not None and self.start.responded():
+            self.begin_at_once()
         if now - self._looked[0] > LOOK_S:
             if sent_at - self._active_at > LOOK_S:  # what came after a pause says what there was
                 self._looked = (sent_at, self.accepted - self.in_flight)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.forking import ForkServer, open_fork_server
 
 # A deadline of an example is an assertion on time, which a busy machine breaks.
 # Fewer steps than hypothesis's own 50, which take up to twice as long; `nox -s fuzz` takes more.
@@ -26,3 +30,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if collection_path == Path(__file__).parent / "browser":
         return bool(config.getoption("markexpr") != "browser")
     return None
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported and collected out of the collections of garbage to come.
+
+    Some tests make one, to see that nothing is left behind; of the whole suite it takes half a
+    second, of what a test has made itself next to nothing.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def fork_server() -> Iterator[ForkServer]:
+    """Have commands and examples start in processes that are forked."""
+    with open_fork_server() as server:
+        yield server

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ import attrs
 import pytest
 import trio
 
+from tests.forking import ForkServer
 from trillium.providers import PROVIDERS, SIM
 from trillium.simulator import DEFAULT_KEY, open_simulator
 
@@ -157,9 +158,8 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
-def test_an_example_runs_and_shows_something(example: Path) -> None:
-    command = [sys.executable, f"examples/{example.name}"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+async def test_an_example_runs_and_shows_something(fork_server: ForkServer, example: Path) -> None:
+    run = await fork_server.run(script=Path("examples", example.name))
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.strip()
     assert "failed" not in run.stdout
@@ -172,28 +172,28 @@ def commands(page: Path) -> Iterator[list[str]]:
                 yield shlex.split(found[1])
 
 
-def trillium(*arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"COLUMNS": "200", "NO_COLOR": "1", "OPENAI_API_KEY": "not-a-key"}
-    return subprocess.run(
-        [sys.executable, "-m", "trillium", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
+@pytest.fixture
+def trillium(
+    fork_server: ForkServer, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command to its end."""
+    for name, value in {"COLUMNS": "200", "NO_COLOR": "1", "OPENAI_API_KEY": "not-a-key"}.items():
+        monkeypatch.setenv(name, value)
+    return lambda *arguments: trio.run(fork_server.run, *arguments)
 
 
 @pytest.fixture(scope="session")
-def help_of() -> dict[str, str]:
+def help_of(fork_server: ForkServer) -> dict[str, str]:
     """What `--help` says, for each command."""
-    said = trillium("--help").stdout
-    found = {}
-    for name in COMMANDS_SHOWN:
-        assert re.search(rf"\b{name}\b", said)
-        run = trillium(name, "--help")
+
+    async def ask(*arguments: str) -> str:
+        run = await fork_server.run(*arguments, "--help", variables={"COLUMNS": "200"})
         assert run.returncode == 0
-        found[name] = run.stdout
-    return found
+        return run.stdout
+
+    said = trio.run(ask)
+    assert all(re.search(rf"\b{name}\b", said) for name in COMMANDS_SHOWN)
+    return {name: trio.run(ask, name) for name in COMMANDS_SHOWN}
 
 
 @pytest.mark.slow
@@ -209,7 +209,9 @@ def test_the_commands_of_a_page_take_the_options_it_shows(
 @pytest.mark.slow
 @pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize("page", pages_with("console"), ids=name_of)
-def test_the_commands_of_a_page_do_what_they_should(page: Path) -> None:
+def test_the_commands_of_a_page_do_what_they_should(
+    page: Path, trillium: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
     for command in commands(page):
         line = simulated(shlex.join(command))
         if command[0] == "simulate" or "--base-url" in command:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import trio
 
+from tests.forking import the_server
 from trillium.simulator import SimulatedProvider
 
 KEY_VARIABLE = "SIMULATED_API_KEY"
@@ -42,15 +42,9 @@ def start(*arguments: object, **streams: Any) -> subprocess.Popen[str]:
 
 
 async def trillium(*arguments: object, stdin: bytes = b"") -> Finished:
-    """Run the command in a process of its own, to its end."""
-    done = await trio.run_process(
-        command(*arguments),
-        stdin=stdin,
-        capture_stdout=True,
-        capture_stderr=True,
-        check=False,
-    )
-    return Finished(done.returncode, done.stdout.decode(), done.stderr.decode())
+    """Run the command in a process of its own, to its end; it is forked, which is quicker."""
+    done = await the_server().run(*arguments, stdin=stdin)
+    return Finished(done.returncode, done.stdout, done.stderr)
 
 
 def server(provider: SimulatedProvider) -> list[str]:

@@ -11,12 +11,13 @@ import pytest
 
 import trillium
 from tests.cli.calling import KEY_VARIABLE, Finished
+from tests.forking import ForkServer
 from trillium.cli import main
 from trillium.simulator import DEFAULT_KEY
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def place(fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in an empty folder, with no key but that of the simulator."""
     for variable in list(os.environ):
         if variable.endswith("_API_KEY") or variable.lower().endswith("_proxy"):

@@ -6,12 +6,12 @@ The simulator's ledger, kept by this process, is the witness: it knows what was 
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
 import signal
 import subprocess
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 import attrs
@@ -19,7 +19,7 @@ import pytest
 import trio
 
 from tests.cli.calling import read_outcomes, server, start, trillium, write_prompts
-from tests.cli.forking import open_forked
+from tests.forking import the_server
 from trillium._batch.sidecar import ADMITTED_STEP
 from trillium._batch.unwritten import FREE_SHARE
 from trillium.simulator import Scripted, SimulatedProvider, SimulatorSettings, open_simulator
@@ -75,13 +75,14 @@ class Watch:
 async def killed_again_and_again(place: Path, series: int) -> None:
     """Kill one job at random moments, look after each kill, and let it come to its end."""
     dice = random.Random(series)
-    source, out = f"in-{series}.jsonl", place / f"out-{series}.jsonl"
+    source, out, said = (
+        f"in-{series}.jsonl",
+        place / f"out-{series}.jsonl",
+        place / f"said-{series}",
+    )
     write_prompts(place / source, (f"say {n}" for n in range(PROMPTS)))
     settings = SimulatorSettings(latency_s=0.015, latency_spread=0.5)
-    async with (
-        open_simulator(settings) as provider,
-        open_forked(place / f"said-{series}") as forked,
-    ):
+    async with open_simulator(settings) as provider:
         watch = Watch(provider)
         flags = (source, "-o", out.name, *FLAGS[3:], *server(provider))
         before: set[int] = set()
@@ -89,22 +90,24 @@ async def killed_again_and_again(place: Path, series: int) -> None:
         for kill in range(KILLS_OF_A_SERIES):
             call = HALTS[kill % len(HALTS)]
             durability = "fsync" if call == "fdatasync" else dice.choice(["fsync", "flush"])
-            started = partial(forked.start, "batch", *flags, "--durability", durability)
-            if call is None:
-                await started()
-                await watch.wait(dice.randrange(1, 35))
-            else:
-                await started(halt=(call, dice.randrange(1, 4), dice.random()))
-                await forked.wait_halted()
-            # Anywhere in the life of an answer; or as more and more are answered and not written.
-            await trio.sleep(dice.random() * 0.02)
-            said = await forked.kill()
+            halt = None if call is None else (call, dice.randrange(1, 4), dice.random())
+            started = ("batch", *flags, "--durability", durability)
+            streams = [os.open(os.devnull, os.O_RDWR) for _ in range(2)]
+            streams.append(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
+            async with the_server().open_run(*started, streams=streams, halt=halt) as run:
+                if call is None:
+                    await watch.wait(dice.randrange(1, 35))
+                else:
+                    await run.wait_halted()
+                # Anywhere in its life; or as more and more answers are there and not written.
+                await trio.sleep(dice.random() * 0.02)
+                await run.kill()
             now, times = recorded(out), asked(provider)
             assert before <= now, "what was recorded is there"
             assert all(times[n] == times_before[n] for n in before), "and was not asked again"
             repeated = [n for n in times if times[n] > times_before[n] > 0]
             if kill:
-                told = re.search(r"at most ([\d,]+) were in flight", said)
+                told = re.search(r"at most ([\d,]+) were in flight", said.read_text())
                 bound = 0 if told is None else int(told[1].replace(",", ""))
                 assert len(repeated) <= bound <= IN_FLIGHT
             if kill % 5 == 0 and now:
@@ -113,8 +116,8 @@ async def killed_again_and_again(place: Path, series: int) -> None:
                     file.truncate(out.stat().st_size - dice.randrange(1, 100))
                 now = recorded(out)
             before, times_before = now, times
-        run = await trillium("batch", *flags)
-        assert run.code == 0, run.err
+        last = await trillium("batch", *flags)
+        assert last.code == 0, last.err
         times = asked(provider)
         assert all(times[n] == times_before[n] for n in before)
     outcomes = sorted(read_outcomes(out), key=_index)

@@ -1,0 +1,171 @@
+"""Commands and scripts, started again and again by a process that forks; see `fork_server`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Final, final
+
+import attrs
+import trio
+
+import trillium
+from tests import fork_server
+
+PIPE_HOLDS: Final = 65_536
+"""What is given as standard input is in its pipe before the run begins."""
+
+
+@final
+@attrs.define
+class Run:
+    """A process that was forked for a command or a script."""
+
+    _said: trio.SocketStream
+    _received: bytes = b""
+    pid: int = 0
+    code: int | None = None
+    """How it ended, a signal being negative."""
+
+    async def wait_halted(self) -> None:
+        """Wait until it is inside of the call that it was to halt in."""
+        told = await self.next_said()
+        assert "halted" in told, f"it ended without that: {told}"
+
+    async def kill(self) -> None:
+        """Kill it, and wait for its end."""
+        os.kill(self.pid, signal.SIGKILL)
+        assert await self.wait() == -signal.SIGKILL
+
+    async def wait(self) -> int:
+        """Wait for its end; return its code."""
+        while self.code is None:
+            self.code = (await self.next_said()).get("ended")
+        return self.code
+
+    async def next_said(self) -> dict[str, Any]:
+        """Return the next line about it."""
+        while b"\n" not in self._received:
+            block = await self._said.receive_some()
+            assert block, "the process that forks has ended"
+            self._received += block
+        line, _, self._received = self._received.partition(b"\n")
+        told: dict[str, Any] = json.loads(line)
+        return told
+
+
+@final
+@attrs.frozen
+class ForkServer:
+    """Starts runs in processes of their own, with the folder and environment of this one."""
+
+    _requests: socket.socket
+
+    @asynccontextmanager
+    async def open_run(
+        self,
+        *arguments: object,
+        streams: Sequence[int],
+        script: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+        halt: tuple[str, int, float] | None = None,
+    ) -> AsyncIterator[Run]:
+        """Have a run, which is killed if it has not ended with the block.
+
+        Args:
+            arguments: Those of the command or the script.
+            streams: Its standard input, output and error, which are closed here.
+            script: A file of Python; None runs the command.
+            variables: What is in its environment beside what is in this one's.
+            halt: The call of the system that it does not return from: its name, the how many-th,
+                and the share that is written of what a `write` is given.
+        """
+        asked = {
+            "arguments": [*map(str, arguments)],
+            "script": None if script is None else str(script),
+            "halt": halt,
+            "folder": str(Path.cwd()),
+            "environment": {**os.environ, **(variables or {})},
+        }
+        near, far = socket.socketpair()
+        with far:
+            socket.send_fds(self._requests, [b"\n"], [*streams, far.fileno()])
+        for descriptor in streams:
+            os.close(descriptor)
+        async with trio.SocketStream(trio.socket.from_stdlib_socket(near)) as said:
+            await said.send_all(json.dumps(asked).encode() + b"\n")
+            run = Run(said)
+            run.pid = (await run.next_said())["pid"]
+            try:
+                yield run
+            finally:
+                if run.code is None:
+                    with trio.move_on_after(5, shield=True):
+                        await run.kill()
+
+    async def run(
+        self,
+        *arguments: object,
+        stdin: bytes = b"",
+        script: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run the command, or a script, to its end."""
+        assert len(stdin) <= PIPE_HOLDS
+        given, pipe = os.pipe()
+        os.write(pipe, stdin)
+        os.close(pipe)
+        said: dict[int, bytes] = {}
+
+        async def read(number: int, stream: trio.lowlevel.FdStream) -> None:
+            said[number] = b"".join([piece async for piece in stream])
+
+        (out, its_out), (err, its_err) = os.pipe(), os.pipe()
+        async with (
+            trio.lowlevel.FdStream(out) as out_stream,
+            trio.lowlevel.FdStream(err) as err_stream,
+            self.open_run(
+                *arguments,
+                streams=[given, its_out, its_err],
+                script=script,
+                variables=variables,
+            ) as run,
+        ):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(read, 1, out_stream)
+                nursery.start_soon(read, 2, err_stream)
+            code = await run.wait()
+        return subprocess.CompletedProcess(str(arguments), code, said[1].decode(), said[2].decode())
+
+
+_SERVERS: Final[list[ForkServer]] = []
+
+
+def the_server() -> ForkServer:
+    """Return the server of this session, which a fixture has opened."""
+    return _SERVERS[-1]
+
+
+@contextmanager
+def open_fork_server() -> Iterator[ForkServer]:
+    """Have a process that forks; it ends with the block."""
+    places = [Path(__file__).parents[1], Path(trillium.__file__).parents[1]]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, places))}
+    ours, theirs = socket.socketpair()
+    with theirs:
+        command = [sys.executable, "-m", fork_server.__name__]
+        process = subprocess.Popen(command, stdin=theirs.fileno(), env=environment)
+    try:
+        _SERVERS.append(ForkServer(ours))
+        yield _SERVERS[-1]
+    finally:
+        _SERVERS.pop()
+        ours.close()
+        process.wait(timeout=30)

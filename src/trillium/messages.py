@@ -53,6 +53,8 @@ class ImagePart:
     def __attrs_post_init__(self) -> None:
         if (self.url is None) == (self.base64 is None):
             raise InvalidRequestError("an image part takes either url or base64")
+        if not isinstance(self.base64, str | None):
+            raise InvalidRequestError("an image part's base64 is text: b64encode(...).decode()")
         if self.base64 is not None and self.media_type is None:
             raise InvalidRequestError(
                 "an image part with base64 needs its media_type (image/png, ...)"
@@ -119,6 +121,9 @@ Part = TextPart | ImagePart | ReasoningPart | RefusalPart | ToolCall | RawPart
 def _as_content(content: str | Sequence[Part | str]) -> str | tuple[Part, ...]:
     if isinstance(content, str):
         return content
+    if not isinstance(content, Iterable):
+        kind = type(content).__name__
+        raise InvalidRequestError(f"a message's content is text, or parts, and not {kind}")
     parts = tuple(TextPart(part) if isinstance(part, str) else part for part in content)
     for part in parts:
         if not isinstance(part, Part):
@@ -144,7 +149,7 @@ class Message:
     name: str | None = attrs.field(default=None, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
-        if self.role not in ROLES:
+        if not isinstance(self.role, str) or self.role not in ROLES:
             msg = f"unknown role {self.role!r}: one of {', '.join(sorted(ROLES))}"
             raise InvalidRequestError(msg)
         if (self.role == "tool") != (self.tool_call_id is not None):
@@ -229,8 +234,16 @@ def _as_stop(stop: str | Iterable[str] | None) -> tuple[str, ...] | None:
     return (stop,) if isinstance(stop, str) else tuple(stop)
 
 
-def _as_tuple(tools: Iterable[Tool] | None) -> tuple[Tool, ...] | None:
-    return None if tools is None else tuple(tools)
+def _as_tools(tools: Iterable[Tool] | None) -> tuple[Tool, ...] | None:
+    if tools is None:
+        return None
+    if isinstance(tools, Iterable):
+        read = tuple(tools)
+        if all(isinstance(tool, Tool) for tool in read):
+            return read
+    raise InvalidRequestError(
+        "tools holds Tool objects: what a provider has beside them goes into extra_body"
+    )
 
 
 @final
@@ -252,7 +265,7 @@ class Request:
     top_p: float | None = attrs.field(default=None, kw_only=True)
     stop: tuple[str, ...] | None = attrs.field(default=None, kw_only=True, converter=_as_stop)
     seed: int | None = attrs.field(default=None, kw_only=True)
-    tools: tuple[Tool, ...] | None = attrs.field(default=None, kw_only=True, converter=_as_tuple)
+    tools: tuple[Tool, ...] | None = attrs.field(default=None, kw_only=True, converter=_as_tools)
     tool_choice: ToolChoice | None = attrs.field(default=None, kw_only=True)
     response_format: ResponseFormat | None = attrs.field(default=None, kw_only=True)
     reasoning_effort: ReasoningEffort | None = attrs.field(default=None, kw_only=True)
@@ -279,12 +292,11 @@ class Request:
         if self.model is not None and not isinstance(self.model, str | Model):
             raise InvalidRequestError(f"model is a name or a Model, and not {self.model!r}")
         self._check_sampling()
-        if self.extra_body:
+        self._check_words()
+        if self.extra_body is not _EMPTY:
+            if not isinstance(self.extra_body, Mapping):
+                raise InvalidRequestError(f"extra_body is a mapping, and not {self.extra_body!r}")
             check_choices(self.extra_body.get("n"))
-        effort = self.reasoning_effort
-        if effort is not None and effort not in REASONING_EFFORTS:
-            known = ", ".join(sorted(REASONING_EFFORTS))
-            raise InvalidRequestError(f"unknown reasoning_effort {effort!r}: one of {known}")
 
     def _check_sampling(self) -> None:
         if self.temperature is not None:
@@ -297,6 +309,20 @@ class Request:
             _check_int("seed", self.seed, low=None)
         if self.stop is not None and not all(isinstance(word, str) and word for word in self.stop):
             raise InvalidRequestError("stop holds texts that are not empty")
+
+    def _check_words(self) -> None:
+        effort, choice, wanted = self.reasoning_effort, self.tool_choice, self.response_format
+        if effort is not None and not (isinstance(effort, str) and effort in REASONING_EFFORTS):
+            known = ", ".join(sorted(REASONING_EFFORTS))
+            raise InvalidRequestError(f"unknown reasoning_effort {effort!r}: one of {known}")
+        if not isinstance(choice, str | NamedTool | None):
+            msg = f"tool_choice is auto, none, required or a NamedTool, and not {choice!r}"
+            raise InvalidRequestError(msg)
+        if not isinstance(wanted, str | JSONSchema | None):
+            msg = f"response_format is text, json or a JSONSchema, and not {wanted!r}"
+            raise InvalidRequestError(msg)
+        if not isinstance(self.metadata, Mapping | None):
+            raise InvalidRequestError(f"metadata is a mapping, and not {self.metadata!r}")
 
 
 new_message: Final = quick_maker(Message)

@@ -117,6 +117,11 @@ def test_a_named_tool_and_a_schema_have_their_forms():
     assert encoded(Request("Hi", response_format="text"))["response_format"] == {"type": "text"}
 
 
+def test_an_unknown_tool_choice_is_refused():
+    with pytest.raises(InvalidRequestError, match="maybe"):
+        encoded(Request("Hi", tool_choice="maybe"))  # type: ignore[arg-type]  # the point
+
+
 def test_an_unknown_response_format_is_refused():
     with pytest.raises(InvalidRequestError, match="yaml"):
         encoded(Request("Hi", response_format="yaml"))  # type: ignore[arg-type]  # the point

@@ -30,6 +30,7 @@ from trillium.messages import (
 _JSON = dict[str, Any]
 
 _RESPONSE_FORMATS: Final = {"text": "text", "json": "json_object"}
+_TOOL_CHOICES: Final = frozenset({"auto", "none", "required"})
 _IMAGE_ROLES: Final = frozenset({"user", "tool"})
 
 
@@ -175,6 +176,11 @@ def _tool(tool: Tool) -> _JSON:
 def _tool_choice(choice: ToolChoice) -> str | _JSON:
     if isinstance(choice, NamedTool):
         return {"type": "function", "function": {"name": choice.name}}
+    if choice not in _TOOL_CHOICES:
+        raise InvalidRequestError(
+            f"unknown tool_choice {choice!r}: auto, none, required or a NamedTool; what else a "
+            "provider takes goes into extra_body"
+        )
     return choice
 
 

@@ -248,6 +248,9 @@ class LimitReport:
     """How much may come at once, as far as that is known."""
     available: float
     """How much would pass now."""
+    found: bool = False
+    """Whether it was found by trying, where nobody says how much is permitted: a pace, or how many
+    may be in flight."""
 
     def __str__(self) -> str:
         whose = self.endpoint if self.model is None else f"{self.endpoint}/{self.model}"

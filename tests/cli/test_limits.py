@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import trio
 
@@ -48,6 +49,27 @@ def test_what_was_learnt_comes_back_and_what_was_told_does_not(tmp_path: Path) -
     assert file.of(Endpoint(name="here", base_url="http://there/v1"), NOW) == []
     assert "k-1" not in file.path.read_text()
     assert [path.name for path in file.path.parent.iterdir()] == ["limits.json"]
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_whether_it_was_found_by_trying_comes_back_too(tmp_path: Path, found: bool) -> None:
+    file = LimitsFile(tmp_path / "limits.json")
+    file.keep(HERE, [attrs.evolve(report(5), window_s=1.0, found=found)], NOW)
+    assert [each.found for each in file.of(HERE, NOW)] == [found]
+
+
+@pytest.mark.parametrize(
+    ("counted", "window_s", "found"),
+    [("requests", 1.0, True), ("requests", 60.0, False), ("tokens", 1.0, False)],
+)
+def test_what_an_older_version_kept_is_a_pace_if_it_is_by_the_second(
+    tmp_path: Path, counted: str, window_s: float, found: bool
+) -> None:
+    limit = {"counted": counted, "amount": 5.0, "window_s": window_s}
+    told = {"learnt_at": "2026-11-24T11:00:00Z", "limits": [limit]}
+    file = LimitsFile(tmp_path / "limits.json")
+    file.path.write_text(json.dumps({"format": 1, "endpoints": {"http://here/v1": {"m": told}}}))
+    assert [each.found for each in file.of(HERE, NOW)] == [found]
 
 
 def test_the_newest_counts_for_a_week(tmp_path: Path) -> None:

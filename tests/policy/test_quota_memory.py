@@ -13,7 +13,12 @@ from trillium.limits import Counted, LimitReport, Limits, LimitSighting
 
 
 def report(
-    counted: Counted, amount: float, window_s: float = 60.0, *, told: bool = False
+    counted: Counted,
+    amount: float,
+    window_s: float = 60.0,
+    *,
+    told: bool = False,
+    found: bool = False,
 ) -> LimitReport:
     return LimitReport(
         endpoint="here",
@@ -24,6 +29,7 @@ def report(
         told=told,
         at_once=amount,
         available=0.0,
+        found=found,
     )
 
 
@@ -62,7 +68,7 @@ def test_headers_that_say_otherwise_change_what_was_recalled() -> None:
 
 def test_a_pace_that_was_found_grows_again() -> None:
     meter = Meter()
-    recall(meter, [report(Counted.REQUESTS, 10.0, 1.0)], 0.0)
+    recall(meter, [report(Counted.REQUESTS, 10.0, 1.0, found=True)], 0.0)
     assert meter.pace is not None
     now = 0.0
     while now < 60.0:
@@ -85,7 +91,40 @@ def test_what_was_begun_with_may_be_passed_at_its_pace() -> None:
     assert times == pytest.approx([100.0, 101.0, 102.0], abs=0.05)
 
 
-@pytest.mark.parametrize("own", [report(Counted.REQUESTS, 30), report(Counted.REQUESTS, 3, 1.0)])
+def test_a_limit_by_the_second_that_headers_told_is_no_pace_and_is_used_to_the_full() -> None:
+    """As a pace it would go on evenly, whatever the headers show to be there at once."""
+    before = Quota()
+    sighting = LimitSighting(Counted.REQUESTS, 10, 1.0, 9.0)
+    before.meter("m").learn([sighting], Charge(), 0.0)
+    reports = before.reports("here", 0.0)
+    assert [each.found for each in reports] == [False]
+    meter = Meter()
+    recall(meter, reports, 0.0)
+    assert meter.pace is None
+    meter.take(charge := Charge(), 0.0)
+    meter.learn([LimitSighting(Counted.REQUESTS, 10, 1.0, 29.0)], charge, 0.1)
+    assert meter.buckets[0].room > 8.0
+
+
+def test_a_pace_is_reported_as_found_and_comes_back_as_one() -> None:
+    before = Quota()
+    meter = before.meter("m")
+    meter.learn([LimitSighting(Counted.TOKENS, 9e6, 60.0, 9e6)], Charge(), 0.0)
+    meter.throttled(Charge(taken_at=1.0), None, 1.0)
+    reports = before.reports("here", 1.0)
+    assert [(each.counted, each.found) for each in reports] == [
+        (Counted.TOKENS, False),
+        (Counted.REQUESTS, True),
+    ]
+    after = Meter()
+    recall(after, reports, 0.0)
+    assert after.pace is not None
+    assert after.pace.bucket.rate == reports[1].amount
+
+
+@pytest.mark.parametrize(
+    "own", [report(Counted.REQUESTS, 30), report(Counted.REQUESTS, 3, 1.0, found=True)]
+)
 def test_one_that_knows_some_limits_keeps_to_its_own(own: LimitReport) -> None:
     meter = Meter()
     recall(meter, [own], 0.0)

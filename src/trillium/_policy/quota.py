@@ -119,6 +119,8 @@ class Quota:
         for model, meter in self._meters.items():
             buckets = [b for b in meter.buckets if b not in self._shared]
             found += [report_of(bucket, endpoint, model, now) for bucket in buckets]
+            if meter.pace is not None:  # the last of them
+                found[-1] = attrs.evolve(found[-1], found=True)
         return found
 
 
@@ -135,6 +137,7 @@ def report_of_places(places: AdaptivePlaces, endpoint: str) -> list[LimitReport]
         told=False,
         at_once=places.total_tokens,
         available=max(0.0, places.available_tokens),
+        found=True,
     )
     return [report]
 

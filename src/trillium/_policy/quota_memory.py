@@ -17,8 +17,8 @@ from trillium.limits import Counted, LimitReport
 def recall(meter: Meter, reports: Iterable[LimitReport], now: float) -> None:
     """Let a meter begin with limits that were learnt; one that knows some keeps to its own.
 
-    A limit of requests in one second is taken for a pace that was found by trying: if headers
-    told it, they tell it again, and until then it may grow.
+    A pace that was found by trying may grow from the start. What headers told does not: it is the
+    headers of the first answer that may say otherwise.
     """
     if meter.pace is not None or any(not bucket.told for bucket in meter.own):
         return
@@ -26,7 +26,7 @@ def recall(meter: Meter, reports: Iterable[LimitReport], now: float) -> None:
         if report.told:
             continue
         bucket = Bucket(report.counted, report.amount, report.window_s)
-        if report.counted is Counted.REQUESTS and report.window_s == 1.0:
+        if report.found and report.counted is Counted.REQUESTS:
             meter.pace = Pace(bucket, now, now)
         else:
             meter.own.append(bucket)

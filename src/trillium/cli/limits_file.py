@@ -3,7 +3,7 @@
 ```json
 {"format": 1, "endpoints": {"https://api.openai.com/v1": {"gpt-4.1": {
   "learnt_at": "2026-11-24T21:05:00Z",
-  "limits": [{"counted": "requests", "amount": 500.0, "window_s": 60.0}]}}}}
+  "limits": [{"counted": "requests", "amount": 500.0, "window_s": 60.0, "found": false}]}}}}
 ```
 
 It is a convenience: a file that cannot be read, or holds something else, is nothing known. What is
@@ -38,6 +38,15 @@ class KeptLimit:
     counted: Counted
     amount: float
     window_s: float
+    found: bool | None = None
+    """Whether it is a pace that was found by trying; None where an older version kept it."""
+
+    @property
+    def was_found(self) -> bool:
+        """The same; a pace is counted by the second, and hardly anything else is."""
+        if self.found is None:
+            return self.counted is Counted.REQUESTS and self.window_s == 1.0
+        return self.found
 
     @property
     def is_sound(self) -> bool:
@@ -95,6 +104,7 @@ class LimitsFile:
                 told=False,
                 at_once=limit.amount,
                 available=0.0,
+                found=limit.was_found,
             )
             for name, model in self.read(now).get(endpoint.base_url, {}).items()
             for limit in model.limits
@@ -111,7 +121,7 @@ class LimitsFile:
         learnt: dict[str, list[KeptLimit]] = {}
         for report in reports:
             if report.endpoint == endpoint.name and report.model is not None and not report.told:
-                limit = KeptLimit(report.counted, report.amount, report.window_s)
+                limit = KeptLimit(report.counted, report.amount, report.window_s, report.found)
                 learnt.setdefault(report.model, []).append(limit)
         if not learnt:
             return

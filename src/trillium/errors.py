@@ -26,9 +26,12 @@ Single calls raise a `RequestError`; batches yield a `Failure` that holds the sa
 from __future__ import annotations
 
 import enum
+from decimal import Decimal
 from typing import Final, final
 
 import attrs
+
+_NOTHING: Final = Decimal(0)
 
 MAX_QUOTED_CHARS: Final = 300
 """How much of what a server said is quoted in a message; whole pages of HTML help nobody."""
@@ -190,6 +193,8 @@ class RequestError(TrilliumError):
         retry_after_s: Seconds that the provider asked to wait, if it did.
         seconds: For a deadline: how long it was, in seconds.
         partial_text: What had been received of the answer's text; possibly billed.
+        possibly_billed_usd: What the abandoned attempts cost at most, in USD; None where no
+            price is known.
     """
 
     def __init__(
@@ -206,6 +211,7 @@ class RequestError(TrilliumError):
         retry_after_s: float | None = None,
         seconds: float | None = None,
         partial_text: str = "",
+        possibly_billed_usd: Decimal | None = _NOTHING,
     ) -> None:
         self.message = message
         self.kind = kind
@@ -218,6 +224,7 @@ class RequestError(TrilliumError):
         self.retry_after_s = retry_after_s
         self.seconds = seconds
         self.partial_text = partial_text
+        self.possibly_billed_usd = possibly_billed_usd
         super().__init__(message)
 
     def __str__(self) -> str:

@@ -91,6 +91,8 @@ def test_an_abandoned_attempt_is_possibly_billed_at_its_worst(*, known: bool) ->
                 once, ever = [outcome async for outcome in batch]
         assert (once.success, once.abandoned) == (True, 1)
         assert (ever.success, ever.abandoned) == (False, 2)
+        assert isinstance(ever, Failure)
+        assert ever.error.possibly_billed_usd == ever.possibly_billed_usd
         if not known:
             assert once.possibly_billed_usd is ever.possibly_billed_usd is None
             assert batch.cost.all.unknown == 2

@@ -111,6 +111,7 @@ def test_a_failure_comes_back_with_its_error(  # noqa: PLR0917
     assert type(error) is ERROR_CLASSES[kind]
     assert (error.kind, error.message, error.status, error.code) == (kind, message, status, "c")
     assert (error.request_id, error.attempts, error.elapsed_s) == (id_, attempts, 1.5)
+    assert error.possibly_billed_usd == failure.possibly_billed_usd
     assert decode_head(line).kind is kind
 
 

@@ -84,6 +84,7 @@ def reuse(outcome: Outcome, request: Request, index: int, how: Reused) -> Outcom
         )
     error = copy.copy(outcome.error)
     error.request_id = request.id
+    error.possibly_billed_usd = _NOTHING
     return attrs.evolve(
         outcome,
         id=request.id,

@@ -403,6 +403,7 @@ class Call:
         headers = None if self._attempt is None else self._attempt.headers
         endpoint = self.route.station.endpoint.name
         why = "" if end.why == fault.message else f"; {end.why}"
+        possibly_billed_usd = self._possibly_billed() if retry.abandoned else ZERO
         error = ERROR_CLASSES[fault.kind](
             f"{endpoint}: {fault.message}{why}",
             kind=fault.kind,
@@ -415,6 +416,7 @@ class Call:
             retry_after_s=fault.retry_after_s,
             seconds=fault.seconds,
             partial_text="" if self._attempt is None else self._attempt.partial_text(),
+            possibly_billed_usd=possibly_billed_usd,
         )
         return Failure(
             id=self.request.id,
@@ -426,7 +428,7 @@ class Call:
             attempts=retry.attempts,
             abandoned=retry.abandoned,
             faults=retry.faults,
-            possibly_billed_usd=self._possibly_billed() if retry.abandoned else ZERO,
+            possibly_billed_usd=possibly_billed_usd,
             rate_limits={} if headers is None else rate_limit_fields(headers),
         )
 

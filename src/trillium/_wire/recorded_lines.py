@@ -165,6 +165,7 @@ def _as_failure(line: OutcomeLine) -> Failure:
         elapsed_s=line.latency_s,
         status=said.status,
         code=said.code,
+        possibly_billed_usd=_possibly_billed(line),
     )
     return Failure(
         id=line.id,

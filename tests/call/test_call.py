@@ -227,6 +227,19 @@ def test_a_key_that_the_server_repeats_is_not_shown() -> None:
     run_simulated(main, settings=SimulatorSettings(keys=("sk-unlikely-to-be-said",)))
 
 
+def test_a_key_that_the_server_gives_as_its_word_for_the_error_is_not_shown() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        said = {"error": {"message": "no such key", "code": provider.key}}
+        provider.script(lambda _: Scripted(status=401, body=said))
+        (failure,) = await client.complete_all(["Why?"])
+        assert isinstance(failure, trillium.Failure)
+        assert failure.error.code == "[key]"
+        assert provider.key not in repr(failure)
+        assert provider.key not in repr(failure.error.__dict__)
+
+    run_simulated(main)
+
+
 def test_no_connection_is_retried_and_then_told() -> None:
     async def main() -> None:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")

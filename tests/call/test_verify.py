@@ -83,6 +83,20 @@ def test_a_wrong_key_is_told_and_not_shown(dialect: str) -> None:
     run_simulated(main)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        (200, b'{"data": [{"id": "%b' % KEY.encode()),
+        (401, {"error": {"message": "no", "code": KEY}}),
+        (500, {"error": {"message": KEY, "type": f"bad_{KEY}"}}),
+    ],
+)
+async def test_a_key_that_the_server_repeats_is_not_shown(said: tuple[int, Any]) -> None:
+    found = await FakeProvider(models=said).verify()
+    assert found.error is not None
+    assert KEY not in repr(found) + str(found.error) + repr(vars(found.error))
+
+
 @DIALECTS
 def test_an_unknown_model_is_told_with_a_good_key(dialect: str) -> None:
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:

@@ -199,10 +199,9 @@ class Attempt:
 
     def _told(self, fault: Fault, *, billed: bool = False) -> Fault:
         """Return the fault less the key, should a server have repeated it."""
-        key = self.route.station.endpoint.key
+        fault = self.route.station.redacted(fault)
         return attrs.evolve(
             fault,
-            message=fault.message if key is None else key.redact(fault.message),
             possibly_billed=fault.possibly_billed or billed or fault.kind in _PAID_FAULTS,
         )
 

@@ -25,6 +25,7 @@ from trillium._transport.exchange import Target, Transport
 from trillium._wire.dialect import Dialect, dialect_named
 from trillium.completions import Answer
 from trillium.endpoints import Endpoint, Model
+from trillium.errors import Fault
 from trillium.limits import LimitReport
 from trillium.messages import Request
 
@@ -64,6 +65,14 @@ class Station:
         name = self.endpoint.name
         places = [] if self.adaptive is None else report_of_places(self.adaptive, name)
         return self.quota.reports(name, now) + places
+
+    def redacted(self, fault: Fault) -> Fault:
+        """Return a fault less the endpoint's key, which servers repeat in what they say."""
+        key = self.endpoint.key
+        if key is None:
+            return fault
+        code = None if fault.code is None else key.redact(fault.code)
+        return attrs.evolve(fault, message=key.redact(fault.message), code=code)
 
     def target(
         self, path: str, *, method: str = "POST", accept: str = "application/json"

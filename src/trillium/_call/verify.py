@@ -134,11 +134,10 @@ async def _get(route: Route, path: str) -> bytes | Fault:
             await exchange.aclose()
     except RequestError as error:
         # Sending was a checkpoint, also where it failed.
-        return Fault(kind=error.kind, message=_redact(route, error.message))  # noqa: ASYNC910
+        return Fault(kind=error.kind, message=error.message)  # noqa: ASYNC910
     if exchange.status == 200:
         return body
-    fault = station.dialect.fault(exchange.status, exchange.headers, body, now_unix=time.time())
-    return attrs.evolve(fault, message=_redact(route, fault.message))
+    return station.dialect.fault(exchange.status, exchange.headers, body, now_unix=time.time())
 
 
 async def _pay(route: Route, timeouts: Timeouts) -> Fault | None:
@@ -167,6 +166,7 @@ async def _pay(route: Route, timeouts: Timeouts) -> Fault | None:
 
 
 def _error(route: Route, fault: Fault, elapsed_s: float) -> RequestError:
+    fault = route.station.redacted(fault)
     return ERROR_CLASSES[fault.kind](
         f"{route.station.endpoint.name}: {fault.message}",
         kind=fault.kind,
@@ -177,8 +177,3 @@ def _error(route: Route, fault: Fault, elapsed_s: float) -> RequestError:
         retry_after_s=fault.retry_after_s,
         seconds=fault.seconds,
     )
-
-
-def _redact(route: Route, message: str) -> str:
-    key = route.station.endpoint.key
-    return message if key is None else key.redact(message)

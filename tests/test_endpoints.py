@@ -19,6 +19,9 @@ import rich.console
 import rich.pretty
 import rich.traceback
 
+import trillium
+import trillium.aio
+import trillium.sync
 from trillium._transport.exchange import Target
 from trillium.endpoints import Endpoint, Model, Secret
 from trillium.errors import (
@@ -134,6 +137,30 @@ def test_a_key_is_not_pickled_nor_what_holds_it(protocol: int) -> None:
         with pytest.raises(TypeError, match="not pickled") as caught:
             pickle.dumps(holder, protocol)
         assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fail",
+    [
+        lambda key: endpoint(base_url="nowhere", key=key),
+        lambda key: trillium.model("nobody/m", key=key),
+        lambda key: trillium.open_client("nobody/m", key=key),
+        lambda key: trillium.open_client("m", base_url="nowhere", key=key),
+        lambda key: trillium.open_client("openai/m", key=f"{key}\n-"),
+        lambda key: trillium.open_client("openai/m", key=key, concurrency=0),
+        lambda key: trillium.sync.open_client("nobody/m", key=key),
+        lambda key: trillium.aio.open_client("nobody/m", key=key),
+    ],
+)
+def test_what_is_refused_shows_no_key_in_the_local_variables_of_the_library(
+    fail: Callable[[str], object],
+) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        fail(KEY)
+    shown = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    frames = [frame for frame in shown.stack if frame.filename != __file__]
+    assert frames
+    assert not any(KEY in value for frame in frames for value in (frame.locals or {}).values())
 
 
 def test_a_key_is_not_written_as_json() -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, final
+from typing import Any, Final, ParamSpec, TypeVar, final
 from urllib.parse import urlsplit
 
 import attrs
 
 from trillium.errors import InvalidRequestError
 from trillium.limits import ChargeRule
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 _EMPTY: Final[Mapping[str, Any]] = {}
 
@@ -99,6 +103,26 @@ class Secret:
         raise TypeError("a Secret is not pickled: read the key where it is used")
 
 
+def takes_key(function: Callable[_P, _T]) -> Callable[_P, _T]:
+    """Make a `Secret` of a `key=` that is text, before `function` sees it.
+
+    There are tools that print the local variables of a traceback's frames. Whatever the function
+    raises then, no frame of it, or below it, holds the text.
+    """
+
+    @functools.wraps(function)
+    def with_secret(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        if isinstance(text := kwargs.get("key"), str):
+            kwargs["key"] = None
+            try:
+                kwargs["key"] = Secret(text)
+            finally:
+                del text
+        return function(*args, **kwargs)
+
+    return with_secret
+
+
 def _as_secret(key: str | Secret | None) -> Secret | None:
     return Secret(key) if isinstance(key, str) else key
 
@@ -162,6 +186,9 @@ class Endpoint:
                 raise InvalidRequestError(f"{name!r} is no name of an HTTP header")
             if not isinstance(value, str) or not _HEADER_VALUE.fullmatch(value):
                 raise InvalidRequestError(f"the header {name} holds what no HTTP header may hold")
+
+
+Endpoint.__init__ = takes_key(Endpoint.__init__)  # type: ignore[method-assign]  # attrs wrote it
 
 
 @final

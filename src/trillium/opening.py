@@ -13,7 +13,7 @@ from trillium._policy.retry_policy import RetryPolicy
 from trillium._transport.choice import UserTransport
 from trillium._wire.dialect import dialect_named
 from trillium.client import Client
-from trillium.endpoints import Endpoint, Model, Secret
+from trillium.endpoints import Endpoint, Model, Secret, takes_key
 from trillium.limits import LimitReport, Limits
 from trillium.observers import Observer
 from trillium.prices import Prices
@@ -21,6 +21,7 @@ from trillium.providers import resolve
 from trillium.timeouts import Timeouts
 
 
+@takes_key
 def open_client(
     where: str | Model | Endpoint | None = None,
     *,
@@ -72,13 +73,6 @@ def open_client(
         InvalidRequestError: An unknown provider or dialect, no key where one is needed, or
             arguments that do not fit together. Nothing was sent.
     """
-    if isinstance(key, str):
-        # At once, and out of sight: there are tools that print a traceback's local variables.
-        text, key = key, None
-        try:
-            key = Secret(text)
-        finally:
-            del text
     endpoint, default_model = resolve(
         where, base_url=base_url, key=key, dialect=dialect, headers=headers
     )

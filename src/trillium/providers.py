@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from trillium.endpoints import Endpoint, Model, Secret
+from trillium.endpoints import Endpoint, Model, Secret, takes_key
 from trillium.errors import InvalidRequestError
 from trillium.limits import ChargeRule
 
@@ -103,6 +103,7 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
 }
 
 
+@takes_key
 def provider_endpoint(name: str, *, key: str | Secret | None = None) -> Endpoint:
     """Return the endpoint of a provider that is known by name.
 
@@ -132,6 +133,7 @@ def provider_endpoint(name: str, *, key: str | Secret | None = None) -> Endpoint
     )
 
 
+@takes_key
 def custom_endpoint(
     base_url: str,
     *,
@@ -170,6 +172,7 @@ def custom_endpoint(
     )
 
 
+@takes_key
 def model(name: str, *, key: str | Secret | None = None) -> Model:
     """Return the model of a name such as `openai/gpt-4.1`, split at the first slash.
 
@@ -203,6 +206,7 @@ def _key_for(name: str, provider: Provider, key: str | Secret | None) -> Secret 
     return Secret.from_env(variable)
 
 
+@takes_key
 def resolve(
     where: str | Model | Endpoint | None,
     *,

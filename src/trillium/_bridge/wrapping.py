@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
+from trillium.endpoints import takes_key
+
 P = ParamSpec("P")
 NativeT = TypeVar("NativeT")
 DoorT = TypeVar("DoorT")
@@ -23,7 +25,7 @@ def opens(
         return door(make(*args, **kwargs))
 
     open_.__module__ = module
-    return open_
+    return takes_key(open_)
 
 
 def reads(

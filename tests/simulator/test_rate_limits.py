@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trillium._wire.rate_limits import limits_in
+from trillium.limits import Counted
 from trillium.simulator import HeaderStyle
 from trillium.simulator.quota import Excess, Limit, LimitState
 from trillium.simulator.rate_limits import (
@@ -101,6 +103,12 @@ def test_a_duration_is_never_told_shorter(seconds):
                 "x-ratelimit-limit-tokens": "60",
                 "x-ratelimit-remaining-tokens": "10",
                 "x-ratelimit-reset-tokens": "1.5s",
+                "x-ratelimit-limit-input-tokens": "60",
+                "x-ratelimit-remaining-input-tokens": "10",
+                "x-ratelimit-reset-input-tokens": "1.5s",
+                "x-ratelimit-limit-output-tokens": "60",
+                "x-ratelimit-remaining-output-tokens": "10",
+                "x-ratelimit-reset-output-tokens": "1.5s",
                 "retry-after": "3",
             },
         ),
@@ -207,6 +215,17 @@ def test_the_tightest_of_several_limits_is_told():
         state(Limit.REQUESTS_PER_DAY, allowed=1000, remaining=5),
     ]
     assert told(HeaderStyle.OPENAI, states=states)["x-ratelimit-limit-requests"] == "1000"
+
+
+@pytest.mark.parametrize("style", SINGLE_STYLES)
+@pytest.mark.parametrize("limit", [Limit.INPUT_TOKENS_PER_MINUTE, Limit.OUTPUT_TOKENS_PER_MINUTE])
+def test_a_limit_of_one_kind_of_tokens_is_never_told_as_one_of_all(style, limit):
+    fields = told(style, states=[state(limit)], retry_after_s=2.5)
+    kind = Counted.INPUT_TOKENS if limit is Limit.INPUT_TOKENS_PER_MINUTE else Counted.OUTPUT_TOKENS
+    seen = limits_in(fields, now_unix=NOW_UNIX)
+    assert {each.counted for each in seen} <= {kind}
+    with_names = {HeaderStyle.GROQ, HeaderStyle.ANTHROPIC, HeaderStyle.IETF}
+    assert bool(seen) is (style in with_names)
 
 
 def test_openrouter_tells_its_limits_on_refusals_only():

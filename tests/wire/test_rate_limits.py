@@ -35,7 +35,12 @@ def told_in(style: HeaderStyle, retry_after_s: float | None = None) -> dict[str,
 EXPECTED = {
     HeaderStyle.OPENAI: {(REQUESTS, 600, 60, 599), (TOKENS, 60_000, 60, 59_850)},
     HeaderStyle.AZURE: {(REQUESTS, 600, 60, 599), (TOKENS, 60_000, 60, 59_850)},
-    HeaderStyle.GROQ: {(REQUESTS, 14_400, 86_400, 14_399), (TOKENS, 60_000, 60, 59_850)},
+    HeaderStyle.GROQ: {
+        (REQUESTS, 14_400, 86_400, 14_399),
+        (TOKENS, 60_000, 60, 59_850),
+        (INPUT, 40_000, 60, 39_900),
+        (OUTPUT, 30_000, 60, 29_950),
+    },
     HeaderStyle.ANTHROPIC: {
         (REQUESTS, 600, 60, 599),
         (INPUT, 40_000, 60, 39_900),

@@ -155,9 +155,10 @@ def _groups(names: tuple[str, ...]) -> tuple[_Group, ...]:
         for (counted, window_s, _), group in found.items()
         if "limit" in group
     )
-    if any(group.counted is Counted.INPUT_TOKENS for group in groups):
-        # Anthropic: these repeat whichever of input and output is the nearer to its end.
-        groups = tuple(group for group in groups if group.counted is not Counted.TOKENS)
+    if any(group.counted in (Counted.INPUT_TOKENS, Counted.OUTPUT_TOKENS) for group in groups):
+        # Anthropic's repeat whichever of input and output is the nearer to its end.
+        repeated = "anthropic-ratelimit-tokens-limit"
+        groups = tuple(group for group in groups if group.limit != repeated)
     return groups
 
 

@@ -159,13 +159,13 @@ def _requests_and_tokens(
 
 
 def _openai(known: _Known, _: float, retry_after_s: float | None) -> Fields:
-    requests, tokens = _tightest(known, _REQUESTS), _tightest(known, _TOKENS)
+    requests, tokens = _tightest(known, _REQUESTS), known.get(Limit.TOKENS_PER_MINUTE)
     fields = _requests_and_tokens(requests, tokens, go_duration)
     return fields + _with_milliseconds(retry_after_s)
 
 
 def _azure(known: _Known, _: float, retry_after_s: float | None) -> Fields:
-    requests, tokens = _tightest(known, _REQUESTS), _tightest(known, _TOKENS)
+    requests, tokens = _tightest(known, _REQUESTS), known.get(Limit.TOKENS_PER_MINUTE)
     fields = _requests_and_tokens(requests, tokens, _whole_seconds)
     return fields + _with_milliseconds(retry_after_s)
 
@@ -173,6 +173,11 @@ def _azure(known: _Known, _: float, retry_after_s: float | None) -> Fields:
 def _groq(known: _Known, _: float, retry_after_s: float | None) -> Fields:
     requests, tokens = known.get(Limit.REQUESTS_PER_DAY), known.get(Limit.TOKENS_PER_MINUTE)
     fields = _requests_and_tokens(requests, tokens, go_duration)
+    # Some organizations have these besides.
+    given = known.get(Limit.INPUT_TOKENS_PER_MINUTE)
+    out = known.get(Limit.OUTPUT_TOKENS_PER_MINUTE)
+    apart = ("-input-tokens", "-output-tokens")
+    fields += _requests_and_tokens(given, out, go_duration, apart)
     return fields + _retry_after(retry_after_s)
 
 
@@ -205,7 +210,7 @@ def _mistral(known: _Known, _: float, __: float | None) -> Fields:
 
 def _together(known: _Known, _: float, retry_after_s: float | None) -> Fields:
     fields: Fields = []
-    requests, tokens = _tightest(known, _REQUESTS), _tightest(known, _TOKENS)
+    requests, tokens = _tightest(known, _REQUESTS), known.get(Limit.TOKENS_PER_MINUTE)
     for prefix, state in (("x-ratelimit", requests), ("x-tokenlimit", tokens)):
         if state is not None:
             a_second = max(1, state.allowed // WINDOW_S[state.limit])

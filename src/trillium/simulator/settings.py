@@ -30,11 +30,15 @@ class HeaderStyle(enum.StrEnum):
     """
 
     OPENAI = "openai"
-    """`x-ratelimit-*` with Go durations on every answer; `retry-after(-ms)` on a 429."""
+    """`x-ratelimit-*` with Go durations on every answer; `retry-after(-ms)` on a 429.
+
+    Of tokens those of input and output together, no others: so does each style that has no names
+    for limits of one of them."""
     AZURE = "azure"
     """The same names with plain seconds; `retry-after(-ms)` on a 429."""
     GROQ = "groq"
-    """As OpenAI's, but the requests are those of a day and the tokens those of a minute."""
+    """As OpenAI's, but the requests are those of a day and the tokens those of a minute; tokens of
+    input and output apart, too, as some organizations have them."""
     ANTHROPIC = "anthropic"
     """`anthropic-ratelimit-*` with RFC 3339 times; `retry-after` on a 429."""
     MISTRAL = "mistral"

@@ -229,6 +229,7 @@ def test_errors_have_many_forms(event):
         b'{\n  "error": {\n    "code": 503,\n    "message": "x"\n  }\n}\n',
         b'[{\n"error": {"code": 503, "message": "x"}\n}]\n',
         b'error: {"error":{"code":503,"message":"x","type":"unavailable_error"}}\n\n',
+        b'error: {"code":503,"message":"x","type":"unavailable_error"}\n\n',
         b'{"x": 1}\n{"error":{"message":"x","type":"overloaded_error"}}\n',
     ],
 )
@@ -241,6 +242,7 @@ def test_a_stray_error_outside_of_any_event_is_found(stray):
 def test_other_stray_lines_change_nothing():
     assert openai(HI + b"hello\n{}\n" + STOP, DONE).text == "Hi"
     assert openai(HI + b"hello\n" + STOP, DONE).text == "Hi"
+    assert openai(HI + b"error: {}\n" + STOP, DONE).text == "Hi"
 
 
 @pytest.mark.parametrize(

@@ -200,6 +200,9 @@ def _stray_fault(stray: str) -> Fault | None:
     start = min((place for bracket in "{[" if (place := stray.find(bracket)) >= 0), default=-1)
     if start < 0:
         return None
-    texts = (stray[start:], *(line.removeprefix("error:") for line in stray.split("\n")))
+    lines = stray.split("\n")
+    # Where the field is named so, its value need not say once more that it is an error.
+    named = (f'{{"error":{line[6:]}}}' for line in lines if line.startswith("error:"))
+    texts = (stray[start:], *lines, *named)
     faults = (error_fault_in(text.encode("utf-8", "replace")) for text in texts)
     return next((fault for fault in faults if fault is not None), None)

@@ -5,7 +5,16 @@
 
 import attrs
 
-from benchmarks.harness import ENTRANTS, OURS, SLOW_US, Case, Plan, Series, measure
+from benchmarks.harness import (
+    ENTRANTS,
+    OURS,
+    SLOW_US,
+    Case,
+    Plan,
+    Series,
+    measure,
+    measure_together,
+)
 from benchmarks.report import Answer, Mark, cost_bars, cost_table, ratio, raw
 
 PROMPTS = 20_000
@@ -17,6 +26,7 @@ NOTE = (
     " with its text and usage; the lines are then read again and checked.\n"
     "trillium's also does all its accounting: admission, price, journal with its commits.\n"
     "What a client imports it imports before; start-up is a question of its own.\n"
+    "aiohttp's bare calls, which write nothing, have their turn in the same rounds.\n"
     "async-batch-llm writes its artifact file; lm-deluge returns all answers at the end, and they"
     " are then written."
 )
@@ -36,12 +46,13 @@ def run(plan: Plan) -> Answer:
         names = [name for name, entrant in ENTRANTS.items() if entrant.has_job]
         fast = [name for name in names if ENTRANTS[name].call_us < SLOW_US]
         slow = [name for name in names if name not in fast]
-        results[case] = measure(case, plan, [n for n in fast if not plan.quick or n in QUICK])
+        calls = attrs.evolve(case, operation="calls", name=f"{case.name}: bare aiohttp calls")
+        together = {case: [n for n in fast if not plan.quick or n in QUICK], calls: [BARE]}
+        found = measure_together(together, plan)
+        results[case], bare[case] = found[case], found[calls]
         if not plan.quick:
             fewer = attrs.evolve(case, count=PROMPTS // 10)
             results[case] |= measure(fewer, plan, slow)
-        calls = attrs.evolve(case, operation="calls", name=f"{case.name}: bare aiohttp calls")
-        bare[case] = measure(calls, plan, [BARE])
     marks = [
         Mark(
             text=f"{case.name}: CPU as a share of bare aiohttp calls that write nothing",

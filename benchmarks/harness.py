@@ -86,6 +86,15 @@ class Case:
     count: int | None = None
     """Requests per measurement; None lets it depend on the client's speed."""
 
+    def wants_server_of(self, other: "Case") -> bool:
+        """Whether both are answered in the same way."""
+        return (self.latency_ms, self.tls, self.events, self.gap_ms) == (
+            other.latency_ms,
+            other.tls,
+            other.events,
+            other.gap_ms,
+        )
+
 
 @attrs.frozen(kw_only=True)
 class Plan:
@@ -254,46 +263,78 @@ def measure(case: Case, plan: Plan, names: Sequence[str]) -> dict[str, Series]:
     Returns:
         By name of the client, in the order given.
     """
-    chosen = plan.choose(names)
-    results = {name: Series(choose_count(name, case, plan)) for name in chosen}
-    pinned = cores()
-    with open_server(case) as served, tempfile.TemporaryDirectory() as folder:
+    return measure_together({case: names}, plan)[case]
+
+
+def measure_together(
+    cases: Mapping[Case, Sequence[str]], plan: Plan
+) -> dict[Case, dict[str, Series]]:
+    """Measure several cases in the same rounds, so that what is compared is of the same minute.
+
+    Args:
+        cases: The names of the clients of each; all of them want the same of the server.
+        plan: How much effort is made.
+
+    Returns:
+        By case and name of the client, in the order given.
+    """
+    results = {
+        case: {name: Series(choose_count(name, case, plan)) for name in plan.choose(names)}
+        for case, names in cases.items()
+    }
+    first, *others = cases
+    assert all(other.wants_server_of(first) for other in others)
+    with open_server(first) as served, tempfile.TemporaryDirectory() as folder:
         begun_s = ends_s = time.perf_counter()
         for index in range(plan.rounds):
             round_s, ends_s = ends_s, time.perf_counter()
             if index and 2 * ends_s - round_s - begun_s > plan.case_s:
                 break
-            for name, series in results.items():
-                slow = ENTRANTS[name].call_us > SLOW_US
-                if series.failure is not None or (slow and index >= plan.slow_rounds):
-                    continue
-                input_file, output_file = Path(folder, "in.jsonl"), Path(folder, "out.jsonl")
-                if case.operation == "job":
-                    write_input(input_file, series.count)
-                work = Work(
-                    rival=name,
-                    operation=case.operation,
-                    base_url=served.base_url,
-                    server_pid=served.pid,
-                    concurrency=case.concurrency,
-                    count=series.count,
-                    warmup=0 if case.operation == "job" else case.concurrency,
-                    events=case.events,
-                    paced=bool(case.gap_ms),
-                    ca_file=served.ca_file,
-                    core=None if pinned is None else pinned[0],
-                    input_file=str(input_file),
-                    output_file=str(output_file),
-                )
-                began = time.perf_counter()
-                try:
-                    series.readings.append(run_client(work, patience_s=plan.patience_s))
-                except ClientFailedError as error:
-                    series.failure = str(error)
-                for file in Path(folder).iterdir():
-                    file.unlink()
-                _say(case, index, name, series, time.perf_counter() - began)
+            for case, of_case in results.items():
+                for name, series in of_case.items():
+                    slow = ENTRANTS[name].call_us > SLOW_US
+                    if series.failure is None and not (slow and index >= plan.slow_rounds):
+                        began = time.perf_counter()
+                        _measure_once(
+                            case,
+                            name,
+                            series,
+                            served,
+                            folder=Path(folder),
+                            patience_s=plan.patience_s,
+                        )
+                        _say(case, index, name, series, time.perf_counter() - began)
     return results
+
+
+def _measure_once(
+    case: Case, name: str, series: Series, served: Served, *, folder: Path, patience_s: float
+) -> None:
+    pinned = cores()
+    input_file, output_file = folder / "in.jsonl", folder / "out.jsonl"
+    if case.operation == "job":
+        write_input(input_file, series.count)
+    work = Work(
+        rival=name,
+        operation=case.operation,
+        base_url=served.base_url,
+        server_pid=served.pid,
+        concurrency=case.concurrency,
+        count=series.count,
+        warmup=0 if case.operation == "job" else case.concurrency,
+        events=case.events,
+        paced=bool(case.gap_ms),
+        ca_file=served.ca_file,
+        core=None if pinned is None else pinned[0],
+        input_file=str(input_file),
+        output_file=str(output_file),
+    )
+    try:
+        series.readings.append(run_client(work, patience_s=patience_s))
+    except ClientFailedError as error:
+        series.failure = str(error)
+    for file in folder.iterdir():
+        file.unlink()
 
 
 def _say(case: Case, index: int, name: str, series: Series, took_s: float) -> None:

@@ -41,6 +41,34 @@ async def use(client: trillium.Client) -> None:
     assert (await client.verify()).success
 
 
+@pytest.mark.parametrize("cut", [False, True])
+async def test_what_met_a_closed_idle_connection_is_two_attempts_one_possibly_billed(
+    *, cut: bool
+) -> None:
+    async def handler(connection: Connection) -> None:
+        await connection.request()
+        body = json.dumps(ANSWER).encode()
+        if connection.number and cut:
+            await connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 99999\r\n\r\n" + body)
+            return
+        await connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+        await connection.request()  # read whole, and answered with the end of the connection
+
+    async with (
+        serving(handler) as server,
+        trillium.open_client(
+            "m",
+            base_url=f"http://127.0.0.1:{server.port}/v1",
+            retry=trillium.RetryPolicy(max_attempts=1),
+        ) as client,
+    ):
+        await client.complete("first")
+        (outcome,) = await client.complete_all(["again"])
+        assert outcome.success is not cut
+        assert (outcome.attempts, outcome.abandoned) == (2, 1 + cut)
+        assert outcome.possibly_billed_usd is None
+
+
 # What the user brings.
 
 

@@ -281,17 +281,19 @@ class Call:
         if isinstance(found, Answer):
             if self.observer is not None:
                 self.observer.attempt_ended(index=self.index, attempt=number, fault=None)
-            once = attempt.sends == 1
-            return self._retry.advance(ANSWERED if once else Answered(sends=attempt.sends), 0.0)
+            before = attempt.sends - 1  # those that met an idle connection as it was closed
+            answered = Answered(sends=attempt.sends, abandoned=before) if before else ANSWERED
+            return self._retry.advance(answered, 0.0)
         limit = trio.current_effective_deadline()
         if self.seat is not None and found.kind in THROTTLED_KINDS:
             # A batch waits as long as the provider wants: the request's clock stands still.
             limit = min(limit, self.terms.batch_at)
         else:
             limit, _ = self._deadlines.limit(caller_at=limit)
-        failed = Failed(
-            found, delivered=delivered, sends=attempt.sends, abandoned=attempt.abandoned
-        )
+        abandoned = attempt.abandoned
+        if attempt.sends > 1 and attempt.headers is not None:
+            abandoned = attempt.sends - 1 + found.possibly_billed
+        failed = Failed(found, delivered=delivered, sends=attempt.sends, abandoned=abandoned)
         decision = self._retry.advance(failed, now, deadline=limit)
         if self.observer is not None:
             self.observer.attempt_ended(index=self.index, attempt=number, fault=found)

@@ -30,6 +30,7 @@ from typing import Final, final
 
 import attrs
 
+from trillium._policy.in_flight import InFlightBound
 from trillium._policy.quota_bucket import Amounts, Bucket
 from trillium._policy.quota_pace import Pace
 from trillium._policy.quota_start import SlowStart
@@ -100,6 +101,8 @@ class Meter:
     """As long as nothing is known."""
     in_flight: int = attrs.field(default=0, init=False)
     """Attempts that were let go and are not over, kept by admission."""
+    bound: InFlightBound | None = attrs.field(default=None, init=False)
+    """How many may be, where that was told late: kept by admission, too."""
     quiet: bool = attrs.field(default=False, init=False)
     """Whether nothing is limited, or by far not: whoever asks need not look any further."""
     resting: bool = attrs.field(default=False, init=False)

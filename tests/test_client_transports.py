@@ -7,6 +7,7 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -80,6 +81,13 @@ async def test_a_client_of_httpx_carries_all_and_stays_the_user_s() -> None:
             ) as client:
                 await use(client)
             assert not http.is_closed
+
+
+@pytest.mark.parametrize("given", [httpx.HTTPTransport(), "http://proxy"], ids=["sync", "text"])
+async def test_what_cannot_carry_a_request_is_refused(given: Any) -> None:
+    async with trillium.open_client("m", base_url="http://a.test", transport=given) as client:
+        with pytest.raises(trillium.InvalidRequestError, match=r"httpx\.AsyncClient"):
+            await client.complete("Why?")
 
 
 async def test_a_mock_of_httpx_sees_what_is_sent() -> None:

@@ -23,7 +23,9 @@ from trillium.messages import Request
 
 
 def test_the_dialects_are_the_files_of_their_folder():
-    assert dialects() == ["anthropic", "openai-chat"]
+    assert {"anthropic", "openai-chat"} <= set(dialects())
+    for name in dialects():
+        assert dialect_named(name).path(model="m", stream=False).startswith("/")
 
 
 def test_a_dialect_is_found_by_its_name_or_its_short_one():

@@ -183,6 +183,9 @@ class HttpxTransport:
     Args:
         given: The user's client or transport, which is not closed with this object.
         max_body_bytes: Bound on a response's body, decoded.
+
+    Raises:
+        InvalidRequestError: What is given is neither of the two.
     """
 
     def __init__(
@@ -193,6 +196,9 @@ class HttpxTransport:
     ) -> None:
         if isinstance(given, httpx.AsyncClient):
             self._client = given
+        elif not hasattr(given, "handle_async_request"):
+            msg = f"transport is an httpx.AsyncClient or AsyncBaseTransport, and not {given!r}"
+            raise InvalidRequestError(msg)
         else:
             self._client = httpx.AsyncClient(transport=given, trust_env=False)
         self._owned = False

@@ -435,8 +435,8 @@ class Client:
     ) -> Verification:
         """Ask whether the key is good, and whether it may use the model.
 
-        It costs no tokens where the provider lists its models, and at most 16 where not. What is
-        wrong stands in the result; nothing is raised for it.
+        It costs no tokens where the provider lists its models, and at most 16 where not, which the
+        client's budget pays. What is wrong stands in the result; nothing is raised for it.
 
         Args:
             model: In the place of the client's default; where there is neither, only the key is
@@ -449,7 +449,7 @@ class Client:
         named = model is not None or self._routes.default_model is not None
         self._check_open()
         route = self._routes.route(model) if named else self._routes.route_without_model()
-        return await verify(route, named=named, timeouts=timeouts or self._timeouts)
+        return await verify(route, self._purse, named=named, timeouts=timeouts or self._timeouts)
 
     def limits(self) -> list[LimitReport]:
         """Return what is known of the limits of all endpoints asked so far, told and learnt.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -10,9 +11,13 @@ import pytest
 import trio
 
 import trillium
+from tests.checkpoints import cancel_at_every_checkpoint
+from tests.transport.servers import Connection, serving
 from tests.virtual import run_simulated
 from trillium import ErrorKind, Verification
+from trillium._transport.pool import Pool
 from trillium.endpoints import Endpoint
+from trillium.prices import Prices, parse_list
 from trillium.simulator import SimulatedProvider, SimulatorSettings
 
 DIALECTS = pytest.mark.parametrize("dialect", ["openai-chat", "anthropic"])
@@ -138,6 +143,53 @@ async def test_where_no_models_are_listed_a_small_request_is_paid_for(
     assert (found.key_accepted, found.model_available, found.paid) == (True, True, True)
     assert found.success
     assert fake.asked == ["GET /v1/models", "POST /v1/chat/completions"]
+
+
+@pytest.mark.parametrize("cents", ["0.001", "100"])
+async def test_what_is_paid_for_comes_out_of_the_client_s_budget(cents: str) -> None:
+    fake = FakeProvider(chat__completions=ANSWER)
+    text = 'provider = "fake"\n[models."m"]\ninput = 1\noutput = 1'
+    prices = Prices((parse_list(text, file="test"),))
+    budget = trillium.Budget(Decimal(cents) / 100)
+    endpoint = Endpoint(name="fake", base_url="https://fake.test/v1", key=KEY)
+    async with trillium.open_client(
+        endpoint, transport=httpx.MockTransport(fake), prices=prices, budget=budget
+    ) as client:
+        found = await client.verify(model="m")
+        unpriced = await client.verify(model="other")
+    enough = cents == "100"
+    assert (found.success, found.paid, bool(budget.spent_usd)) == (enough, enough, enough)
+    assert (unpriced.success, unpriced.paid, unpriced.model_available) == (False, False, None)
+    assert "no price" in str(unpriced.error)
+    assert fake.asked.count("POST /v1/chat/completions") == enough
+
+
+@pytest.mark.parametrize("lists", [True, False])
+async def test_cancelled_at_any_checkpoint_it_leaks_nothing(*, lists: bool) -> None:
+    async def handler(connection: Connection) -> None:
+        while (request := await connection.request()) is not None:
+            is_paid = request.startswith(b"POST")
+            body = json.dumps((ANSWER if is_paid else LIST)[1]).encode()
+            status = 200 if lists or is_paid else 404
+            head = b"HTTP/1.1 %d x\r\ncontent-length: %d\r\n\r\n" % (status, len(body))
+            await connection.send(head + body)
+
+    async with (
+        serving(handler) as server,
+        trillium.open_client(
+            "m", base_url=f"http://127.0.0.1:{server.port}/v1", key=KEY, concurrency=1
+        ) as client,
+    ):
+
+        async def after_each() -> None:
+            (station,) = client._routes.stations
+            assert isinstance(station.transport, Pool)
+            assert station.transport.open_connections == station.transport.idle_connections
+            assert station.limiter.borrowed_tokens == 0
+            assert client._routes.gate.queues.waiting == 0
+
+        assert await cancel_at_every_checkpoint(client.verify, after_each) >= 3
+        assert (await client.verify()).success
 
 
 async def test_a_small_request_that_is_refused_says_why() -> None:

@@ -8,13 +8,14 @@ from typing import Final, final
 import attrs
 import trio
 
-from trillium._call.call import Call
 from trillium._call.route import Route
+from trillium._call.single import outcome_of, single_call
+from trillium._money.budget import Purse
 from trillium._policy.deadlines import DeadlineTerms
 from trillium._policy.retry_policy import RetryPolicy
 from trillium._transport.exchange import Target
 from trillium.completions import Completion
-from trillium.errors import ERROR_CLASSES, ErrorKind, Fault, RequestError
+from trillium.errors import ERROR_CLASSES, ErrorKind, Fault, InvalidRequestError, RequestError
 from trillium.messages import Request
 from trillium.timeouts import Timeouts
 
@@ -55,7 +56,9 @@ PAID_TOKENS: Final = 16
 """As few as every model takes: some refuse a smaller bound."""
 
 
-async def verify(route: Route, *, named: bool, timeouts: Timeouts) -> Verification:
+async def verify(
+    route: Route, purse: Purse | None, *, named: bool, timeouts: Timeouts
+) -> Verification:
     """Ask the endpoint about its key, and about the route's model if it was `named`."""
     started = trio.current_time()
     paid = False
@@ -71,7 +74,8 @@ async def verify(route: Route, *, named: bool, timeouts: Timeouts) -> Verificati
             fault, available = await _check_models(route, named=named)
         if fault is not None and fault.kind in _NOT_LISTED and available is None and named:
             paid = True
-            fault = await _pay(route, timeouts)
+            fault = await _pay(route, timeouts, purse)
+            paid = fault is None or fault.kind is not ErrorKind.NOT_SENT
             available = True if fault is None else None
     if scope.cancelled_caught:
         assert timeouts.request_s is not None
@@ -140,22 +144,17 @@ async def _get(route: Route, path: str) -> bytes | Fault:
     return station.dialect.fault(exchange.status, exchange.headers, body, now_unix=time.time())
 
 
-async def _pay(route: Route, timeouts: Timeouts) -> Fault | None:
+async def _pay(route: Route, timeouts: Timeouts, purse: Purse | None) -> Fault | None:
     """Send a request as small as can be, once."""
     route = attrs.evolve(route, retry_policy=RetryPolicy(max_attempts=1))
     request = Request("Say yes.", max_tokens=PAID_TOKENS)
-    call = Call(
-        route=route,
-        request=request,
-        index=0,
-        ticket=route.ticket(route, request),
-        terms=DeadlineTerms(timeouts=timeouts),
-        observer=None,
-    )
+    terms = DeadlineTerms(timeouts=timeouts)
     try:
-        outcome = await call.run_in_turn()
-    finally:
-        route.gate.release(call.ticket)
+        outcome = await outcome_of(
+            single_call(route, request, terms=terms, observer=None, purse=purse)
+        )
+    except InvalidRequestError as error:
+        return Fault(kind=ErrorKind.NOT_SENT, message=str(error))  # noqa: ASYNC910  # as for a fault
     if isinstance(outcome, Completion):
         return None
     return (

@@ -32,14 +32,20 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None
 
 
+def pytest_collection() -> None:
+    """Collect no garbage while the tests are read: there is next to none, and much is made."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """Leave what was imported and collected out of the collections of garbage to come.
+    """Leave what was imported and read out of the collections of garbage to come.
 
     Some tests make one, to see that nothing is left behind; of the whole suite it takes half a
     second, of what a test has made itself next to nothing.
     """
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

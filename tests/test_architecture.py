@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 import types
@@ -72,6 +73,18 @@ def test_a_private_folder_imports_nothing_by_itself(path: Path) -> None:
     if path.name == "__init__.py":
         body = ast.parse(path.read_text("utf-8")).body
         assert [type(statement) for statement in body] == [ast.Expr]
+
+
+def test_the_page_on_the_house_names_every_room_and_none_that_is_not_there() -> None:
+    page = (Path(__file__).parents[1] / "docs/explanation/house.md").read_text("utf-8")
+    named = set(re.findall(r"`((?:\w+/)*\w+(?:/|\.py))`", page))
+    rooms = {
+        f"{path.name}/" if path.is_dir() else path.name
+        for path in PACKAGE.iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert rooms - named == {"__init__.py", "__main__.py"}
+    assert [name for name in named if not (PACKAGE / name).exists()] == []
 
 
 def test_every_module_can_be_imported_alone() -> None:

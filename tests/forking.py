@@ -9,9 +9,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, Final, final
+from typing import IO, Any, Final, Self, final
 
 import attrs
 import trio
@@ -68,6 +69,30 @@ class ForkServer:
 
     _requests: socket.socket
 
+    def ask(
+        self,
+        *arguments: object,
+        streams: Sequence[int],
+        script: Path | None = None,
+        variables: Mapping[str, str] | None = None,
+        halt: tuple[str, int, float] | None = None,
+    ) -> socket.socket:
+        """Ask for a run as `open_run` does; return where it is told of."""
+        asked = {
+            "arguments": [*map(str, arguments)],
+            "script": None if script is None else str(script),
+            "halt": halt,
+            "folder": str(Path.cwd()),
+            "environment": {**os.environ, **(variables or {})},
+        }
+        near, far = socket.socketpair()
+        with far:
+            socket.send_fds(self._requests, [b"\n"], [*streams, far.fileno()])
+        for descriptor in streams:
+            os.close(descriptor)
+        near.sendall(json.dumps(asked).encode() + b"\n")
+        return near
+
     @asynccontextmanager
     async def open_run(
         self,
@@ -87,20 +112,8 @@ class ForkServer:
             halt: The call of the system that it does not return from: its name, the how many-th,
                 and the share that is written of what a `write` is given.
         """
-        asked = {
-            "arguments": [*map(str, arguments)],
-            "script": None if script is None else str(script),
-            "halt": halt,
-            "folder": str(Path.cwd()),
-            "environment": {**os.environ, **(variables or {})},
-        }
-        near, far = socket.socketpair()
-        with far:
-            socket.send_fds(self._requests, [b"\n"], [*streams, far.fileno()])
-        for descriptor in streams:
-            os.close(descriptor)
+        near = self.ask(*arguments, streams=streams, script=script, variables=variables, halt=halt)
         async with trio.SocketStream(trio.socket.from_stdlib_socket(near)) as said:
-            await said.send_all(json.dumps(asked).encode() + b"\n")
             run = Run(said)
             run.pid = (await run.next_said())["pid"]
             try:
@@ -143,6 +156,77 @@ class ForkServer:
                 nursery.start_soon(read, 2, err_stream)
             code = await run.wait()
         return subprocess.CompletedProcess(str(arguments), code, said[1].decode(), said[2].decode())
+
+
+@final
+class Started:
+    """A process that was forked for the command, with the methods of `subprocess.Popen`.
+
+    Args:
+        arguments: Those of the command.
+        stdin: A descriptor; None is that of the tests.
+        stdout: A descriptor or `subprocess.PIPE`; None is that of the tests.
+        stderr: As stdout.
+        variables: What is in its environment beside what is in this one's.
+    """
+
+    def __init__(
+        self,
+        *arguments: object,
+        stdin: int | None = None,
+        stdout: int | None = None,
+        stderr: int | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self.stdout: IO[str] | None = None
+        self.stderr: IO[str] | None = None
+        self.returncode: int | None = None
+        streams = [os.dup(0 if stdin is None else stdin)]
+        for name, number, given in (("stdout", 1, stdout), ("stderr", 2, stderr)):
+            if given == subprocess.PIPE:
+                read, write = os.pipe()
+                setattr(self, name, os.fdopen(read))
+                streams.append(write)
+            else:
+                streams.append(os.dup(number if given is None else given))
+        with the_server().ask(*arguments, streams=streams, variables=variables) as near:
+            self._said = near.makefile()
+        self.pid: int = json.loads(self._said.readline())["pid"]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._close_pipes()
+        self.wait()
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+    def wait(self) -> int:
+        """Wait for its end; return its code, a signal being negative."""
+        if self.returncode is None:
+            with self._said:
+                self.returncode = json.loads(self._said.readline())["ended"]
+        return self.returncode
+
+    def communicate(self) -> tuple[str, str]:
+        """Read what it says to its end."""
+        out, err = self.stdout, self.stderr
+        with ThreadPoolExecutor(1) as reader:
+            said = reader.submit(out.read if out else str)
+            errors = err.read() if err else ""
+        self._close_pipes()
+        self.wait()
+        return said.result(), errors
+
+    def _close_pipes(self) -> None:
+        for pipe in (self.stdout, self.stderr):
+            if pipe is not None:
+                pipe.close()
 
 
 _SERVERS: Final[list[ForkServer]] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -34,11 +33,6 @@ class Finished:
 def command(*arguments: object) -> list[str]:
     """Return the command line that runs `trillium` with some arguments."""
     return [sys.executable, "-m", "trillium", *map(str, arguments)]
-
-
-def start(*arguments: object, **streams: Any) -> subprocess.Popen[str]:
-    """Start the command in a process of its own, to be watched on its way."""
-    return subprocess.Popen(command(*arguments), text=True, **streams)
 
 
 async def trillium(*arguments: object, stdin: bytes = b"") -> Finished:

@@ -21,10 +21,10 @@ from tests.cli.calling import (
     command,
     read_outcomes,
     server,
-    start,
     trillium,
     write_prompts,
 )
+from tests.forking import Started
 from trillium.simulator import (
     Asked,
     FaultKind,
@@ -175,7 +175,9 @@ async def test_a_signal_lets_what_is_in_flight_end_with_what_was_answered_on_dis
         if order == "input":
             provider.script([Scripted(latency_s=1e6)])  # all others wait for it
         flags = ("--order", order, "--concurrency", "10", "--no-progress", "--grace", "0.3")
-        with start("batch", "long.jsonl", "-o", "out.jsonl", *flags, *server(provider)) as process:
+        with Started(
+            "batch", "long.jsonl", "-o", "out.jsonl", *flags, *server(provider)
+        ) as process:
             await wait_answered(provider, 15)
             process.send_signal(number)
             await trio.to_thread.run_sync(process.wait)
@@ -193,7 +195,7 @@ async def test_an_interruption_is_told_in_one_line(place: Path) -> None:
     settings = SimulatorSettings(latency_s=0.5, latency_spread=0.9)
     async with open_simulator(settings) as provider:
         flags = ("-o", "out.jsonl", "--concurrency", "8", "--no-progress", *server(provider))
-        with start("batch", "long.jsonl", *flags, stderr=subprocess.PIPE) as process:
+        with Started("batch", "long.jsonl", *flags, stderr=subprocess.PIPE) as process:
             await wait_answered(provider, 5)
             process.send_signal(signal.SIGINT)
             _, err = await trio.to_thread.run_sync(process.communicate)
@@ -210,8 +212,9 @@ async def test_a_reader_that_goes_away_ends_it_quietly(place: Path) -> None:
     write_prompts(place / "long.jsonl", (f"say {n}" for n in range(5_000)))
     async with open_simulator(SLOW) as provider:
         flags = ("-o", "-", "--no-progress", *server(provider))
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        with start("batch", "long.jsonl", *flags, **pipes) as process:
+        with Started(
+            "batch", "long.jsonl", *flags, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
             assert process.stdout is not None
             assert process.stderr is not None
             line = await trio.to_thread.run_sync(process.stdout.readline)

@@ -12,7 +12,8 @@ import pytest
 import trio
 import trio.lowlevel
 
-from tests.cli.calling import KEY_VARIABLE, Finished, read_outcomes, start, trillium, write_prompts
+from tests.cli.calling import KEY_VARIABLE, Finished, read_outcomes, trillium, write_prompts
+from tests.forking import Started
 from tests.pages.samples import report
 from trillium._report.reading import read_report
 from trillium.comparison import Comparison
@@ -154,7 +155,7 @@ async def test_interrupted_it_shows_what_was_found(place: Path, signals: int) ->
     async with open_simulator(settings) as provider:
         answered = trio.Event()
         provider.ledger.write_to(lambda _: answered.set())
-        process = start(
+        process = Started(
             *COMPARE,
             *at(provider),
             "-o",

@@ -18,8 +18,8 @@ import attrs
 import pytest
 import trio
 
-from tests.cli.calling import read_outcomes, server, start, trillium, write_prompts
-from tests.forking import the_server
+from tests.cli.calling import read_outcomes, server, trillium, write_prompts
+from tests.forking import Started, the_server
 from trillium._batch.sidecar import ADMITTED_STEP
 from trillium._batch.unwritten import FREE_SHARE
 from trillium.simulator import Scripted, SimulatedProvider, SimulatorSettings, open_simulator
@@ -141,7 +141,7 @@ async def test_two_processes_on_one_journal_are_kept_apart(place: Path) -> None:
         provider.script([None] * 5 + [Scripted(latency_s=1e6)] * 8)  # it does not end by itself
         watch = Watch(provider)
         flags = (*FLAGS, *server(provider))
-        with start("batch", *flags) as process:
+        with Started("batch", *flags) as process:
             await watch.wait(5)
             for more in ((), ("--fresh",)):
                 run = await trillium("batch", *flags, *more)
@@ -157,7 +157,7 @@ async def test_a_drained_run_leaves_nothing_in_flight(place: Path) -> None:
     async with open_simulator(SimulatorSettings(latency_s=0.05)) as provider:
         watch = Watch(provider)
         flags = (*FLAGS, *server(provider))
-        with start("batch", *flags, stderr=subprocess.PIPE) as process:
+        with Started("batch", *flags, stderr=subprocess.PIPE) as process:
             await watch.wait(20)
             process.send_signal(signal.SIGTERM)
             await trio.to_thread.run_sync(process.communicate)
@@ -177,7 +177,7 @@ async def test_a_second_signal_ends_it_at_once(place: Path) -> None:
         provider.script([None] * 10 + [Scripted(latency_s=1e6)] * 8)
         watch = Watch(provider)
         flags = (*FLAGS, *server(provider), "--grace", "600")
-        with start("batch", *flags, stderr=subprocess.PIPE) as process:
+        with Started("batch", *flags, stderr=subprocess.PIPE) as process:
             await watch.wait(10)
             process.send_signal(signal.SIGINT)
             assert process.stderr is not None

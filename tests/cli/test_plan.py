@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.calling import Finished, server, start, trillium, write_prompts
+from tests.cli.calling import Finished, server, trillium, write_prompts
+from tests.forking import Started
 from trillium.simulator import SimulatorSettings, open_simulator
 
 InProcess = Callable[..., Finished]
@@ -153,11 +154,11 @@ async def test_a_table_has_the_intervals_of_a_sample(prompts: Path) -> None:
 def test_interrupted_it_says_so(tmp_path: Path) -> None:
     pipe = tmp_path / "prompts.jsonl"
     os.mkfifo(pipe)
-    with start("plan", pipe, "--model", "openai/gpt-4.1", stderr=subprocess.PIPE) as process:
+    with Started("plan", pipe, "--model", "openai/gpt-4.1", stderr=subprocess.PIPE) as process:
         # Opened for writing when the command has opened it: it is at work by then.
         with pipe.open("w") as lines:
             lines.write('{"prompt": "tell me of 1"}\n')
             lines.flush()
             process.send_signal(signal.SIGINT)
-            _, err = process.communicate(timeout=30)
+            _, err = process.communicate()
     assert (process.returncode, err) == (130, "trillium: interrupted\n")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.cli.calling import Finished, start
+from tests.cli.calling import Finished
+from tests.forking import Started
 from trillium.cli.simulator_flags import Answering, Failing, Permitting, simulator_settings
 from trillium.errors import InvalidRequestError
 from trillium.opening import open_client
@@ -115,8 +116,7 @@ def test_a_fault_that_is_none_is_refused(faults: tuple[str, ...], said: str) -> 
 @pytest.mark.slow
 async def test_it_serves_until_it_is_interrupted_and_says_what_was_asked(place: Path) -> None:
     flags = ("--ledger", "ledger.jsonl", "--key", "open-sesame", "--output-tokens", "9")
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with start("simulate", *flags, **pipes) as process:
+    with Started("simulate", *flags, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         greeting = "".join(
             [await trio.to_thread.run_sync(process.stdout.readline) for _ in range(4)]

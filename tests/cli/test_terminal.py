@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.cli.calling import server, start, write_prompts
+from tests.cli.calling import server, write_prompts
+from tests.forking import Started
 from trillium.simulator import SimulatorSettings, open_simulator
 
 pytestmark = pytest.mark.slow
@@ -21,15 +22,15 @@ PROGRESS = re.compile(r"\d+ of 20 done, ")
 async def on_terminal(*arguments: object) -> tuple[int, str]:
     """Run a command whose standard streams are a terminal; return its code and what was seen."""
     shown, terminal = pty.openpty()
-    environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "80"}
+    variables = {"TERM": "xterm-256color", "COLUMNS": "80"}
     streams = {"stdin": terminal, "stdout": terminal, "stderr": terminal}
-    with start(*arguments, **streams, env=environment) as process:
+    with Started(*arguments, **streams, variables=variables) as process:
         os.close(terminal)
         try:
             seen = await trio.to_thread.run_sync(_read_all, shown)
         finally:
             os.close(shown)
-    return process.returncode, seen
+    return process.wait(), seen
 
 
 def _read_all(fd: int) -> str:

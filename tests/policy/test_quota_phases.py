@@ -11,6 +11,7 @@ import pytest
 
 from trillium._policy.quota import Quota
 from trillium._policy.quota_bucket import Bucket
+from trillium._policy.quota_fills import TRIAL_S, UNSURE_S
 from trillium._policy.quota_meter import Charge, Meter
 from trillium._policy.token_estimate import RequestSize
 from trillium.limits import Counted, Limits, LimitSighting
@@ -28,6 +29,7 @@ class Provider:
     rate: float
     held_s: float
     phase_s: float
+    step_s: float = 1.0
     level: float = attrs.field(init=False)
     at: float = 0.0
 
@@ -36,8 +38,9 @@ class Provider:
 
     def take(self, cost: float, now: float) -> LimitSighting | None:
         """Let in what costs so much, and tell of it; None is a refusal."""
-        fills = math.floor(now - self.phase_s) - math.floor(self.at - self.phase_s)
-        self.level = min(self.rate * self.held_s, self.level + fills * self.rate)
+        fills = math.floor((now - self.phase_s) / self.step_s)
+        fills -= math.floor((self.at - self.phase_s) / self.step_s)
+        self.level = min(self.rate * self.held_s, self.level + fills * self.step_s * self.rate)
         self.at = now
         if cost > self.level:
             return None
@@ -109,17 +112,22 @@ def test_told_without_headers_nothing_is_slower_than_an_even_pace(
 def test_a_bucket_of_two_steps_that_is_always_full_is_used_beyond_the_even_pace() -> None:
     """Right before a fill a step is missing, and nothing shows when that is."""
     bucket = Bucket(Counted.TOKENS, 6000.0, 60.0, told=True)
-    for tenth in range(30):
+    for tenth in range(50):
         at = tenth / 10
         missing = bucket.take(10.0, at)
         bucket.see(190.0 - 10.0 * (tenth % 10), missing, at, at, sent=bucket.sent, cost=10.0)
-        assert bucket.room >= 90.0 - 1e-6
+        known = at > TRIAL_S
+        assert bucket.room >= (90.0 if known else 90.0 - 100.0 * UNSURE_S) - 1e-6
     assert bucket.room <= 110.0
 
 
 def test_where_others_use_the_limit_too_what_was_not_seen_is_kept_in_reserve() -> None:
     bucket = Bucket(Counted.REQUESTS, 600.0, 60.0, told=True)
-    bucket.see(600.0, 0.0, 0.0, 0.0)
-    assert bucket.room == pytest.approx(600.0 - 10.0 - 0.3)
-    bucket.see(400.0, 0.0, 0.1, 0.1)
-    assert bucket.room == pytest.approx(400.0 - 9.0 - 0.3), "two phases of 20 were seen"
+    for place in range(60):
+        bucket.see(600.0, 0.0, place / 20, place / 20)
+    assert bucket.room == pytest.approx(600.0 - 0.5 - 0.3)
+    bucket._forget_phases()
+    bucket.see(589.8, 0.0, 3.01, 3.01)
+    assert bucket.room == pytest.approx(589.8 - 0.3), "as after a second without a fill"
+    bucket.see(588.0, 0.0, 3.02, 3.02)
+    assert bucket.room == pytest.approx(588.0 - 10.0 - 0.3), "nobody knows how much more they use"

@@ -23,6 +23,7 @@ How much may be missing at most, the *room*, is the least that is certain:
   as long as nobody else uses it: a fill makes good all that was missing up to a step, or leaves it
   full. So the most that was ever seen in it, less a step, is certain without any phase. (Without
   this a bucket of two steps stayed at the even pace: always full, it never showed its phases.)
+- A step is a second, if headers do not show that it is longer (`quota_fills`).
 - Of requests that left within `OVERTAKEN_S` of one another nobody knows which came first. Where
   these are many, a size counts as if all of them had come before it, which it may not exceed,
   and shows nothing of a phase; else a burst would look like a bucket that has shrunk.
@@ -43,12 +44,11 @@ from typing import Final, final
 
 import attrs
 
+from trillium._policy.quota_fills import STEP_S, Fills
 from trillium.limits import Counted
 
 SLACK_S: Final = 0.025
 """How late a timer may be without loss, in seconds of the rate."""
-STEP_S: Final = 1.0
-"""How long a provider may wait between two fills of a bucket, in seconds; most wait for nothing."""
 PHASES: Final = 20
 """Into how many parts a step is cut."""
 SIGHT_S: Final = 2.0
@@ -120,8 +120,13 @@ class Bucket:
     _full_at: float = attrs.field(default=-math.inf, init=False)
     """When it may have been full last."""
     _knows_phases: bool = attrs.field(default=False, init=False)
+    _fills: Fills = attrs.field(init=False)
     _level: float = attrs.field(default=0.0, init=False)
     """The most that was ever in it."""
+    _known_from: float = attrs.field(default=-math.inf, init=False)
+    """From when on all that is sent has been charged."""
+    _peak: float = attrs.field(default=0.0, init=False)
+    """The largest size that was seen since it may have been full."""
     _lead: float = attrs.field(default=0.0, init=False)
     """It may be full with so much missing as we know it: right after a fill there is more."""
 
@@ -129,6 +134,7 @@ class Bucket:
         self.which = WHICH[self.counted]
         self.told_amount = self.amount if self.told else math.inf
         self.rate = self.amount / self.window_s
+        self._fills = Fills(self.window_s)
         self._pace_evenly()
 
     def missing(self, now: float) -> float:
@@ -139,6 +145,7 @@ class Bucket:
             self._at = now
             if left <= self._lead:
                 self._full_at = now
+                self._peak = 0.0
                 if self._knows_phases:
                     self._forget_phases()
                 if left <= 0.0:
@@ -196,7 +203,7 @@ class Bucket:
         if amount == self.amount:
             return
         self.missing(now)  # until now at the old rate
-        self._level = 0.0
+        self._level = self._peak = 0.0
         self.amount = amount
         self.rate = amount / self.window_s
         if self.seen_at == -math.inf:
@@ -233,12 +240,15 @@ class Bucket:
             cost: What it was charged.
         """
         size = remaining + missing
-        if remaining + cost > self._level:
+        # Else what is missing is a guess.
+        known = sent_at >= self._known_from and (sent < math.inf or self.told)
+        if known and remaining + cost > self._level:
             self._level = remaining + cost
-        in_crowd = False
+        near, in_crowd = 0.0 if known else math.inf, False
         if sent < math.inf:
             earlier, later = self._sent_near(sent_at, sent, cost)
-            if earlier + later > max(FEW_S * self.rate, cost):
+            near = earlier + later
+            if near > max(FEW_S * self.rate, cost):
                 in_crowd = True
                 size += later
         if self.seen_at == -math.inf:
@@ -252,11 +262,20 @@ class Bucket:
         tells = not in_crowd and sent_at - self._full_at >= STEP_S
         phase = PHASES if not tells else int(sent_at % STEP_S * (PHASES / STEP_S)) % PHASES
         span, before = self._spans
-        if size >= span[phase]:
+        is_news = self._fills.see(self._lack_s(size, near, sent_at), sent_at, now)
+        if size >= span[phase] and not is_news:
             return
-        span[phase] = size
+        span[phase] = min(size, span[phase])
         self._knows_phases = self._knows_phases or tells
         self._judge([a if a < b else b for a, b in zip(span, before, strict=True)])
+
+    def _lack_s(self, size: float, near: float, sent_at: float) -> float:
+        """Return how long nothing was filled in, at least."""
+        if near > FEW_S * self.rate:
+            return 0.0
+        if sent_at >= self._full_at and size > self._peak:
+            self._peak = size
+        return (max(self._level, self._peak) - size) / self.rate
 
     def _forget_phases(self) -> None:
         """Take note that a full bucket has lost a part of a fill: from now on others are missed."""
@@ -273,14 +292,15 @@ class Bucket:
         self._spans = ([math.inf] * (PHASES + 1), [math.inf] * (PHASES + 1))
         self.seen_at = self._since = self._full_at = now
         self._knows_phases = False
-        self._level = level
+        self._level = self._peak = 0.0
+        self._known_from = now  # what is in flight was guessed
         self.slack = 0.0
         self.room = self._bounded(level)
 
     def _judge(self, least: list[float]) -> None:
         """Say how much may be missing, by the least sizes that were seen in each phase."""
         margin = self.rate * MARGIN_S[self.which]
-        step = self.rate * min(STEP_S, self.window_s)
+        step = self.rate * self._fills.step_s
         phases = least[:PHASES]
         unseen = _longest_run_of(math.inf, phases)
         if self._knows_phases:
@@ -290,12 +310,15 @@ class Bucket:
             # headers are read. (Without this one refusal in 30,000, told and with headers.)
             unseen = min(unseen + 1, PHASES)
         seen = min(least)
-        room = seen - step * unseen / PHASES
-        # Where less is left even than that, others use it too, and what was not seen may be worse.
         certain = self._level - step
-        if seen >= certain - margin:
-            room = max(room, min(seen, certain))
-        self.room = self._bounded(room - margin)
+        if self._fills.step_s > STEP_S:
+            room = min(seen, certain)
+        else:
+            room = seen - step * unseen / PHASES
+            # Where less is left even than that, others use it too, and more may be unseen.
+            if seen >= certain - margin:
+                room = max(room, min(seen, certain))
+        self.room = self._bounded(room - margin - self.rate * self._fills.reserve_s)
 
     def _bounded(self, room: float) -> float:
         """Return a room that is neither more than was told nor less than even pacing's."""

@@ -115,7 +115,8 @@ def test_a_fault_that_is_none_is_refused(faults: tuple[str, ...], said: str) -> 
 
 @pytest.mark.slow
 async def test_it_serves_until_it_is_interrupted_and_says_what_was_asked(place: Path) -> None:
-    flags = ("--ledger", "ledger.jsonl", "--key", "open-sesame", "--output-tokens", "9")
+    flags = ("--ledger", "ledger.jsonl", "--key", "open-sesame", "--model", "any")
+    flags += ("--output-tokens", "9")
     with Started("simulate", *flags, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         greeting = "".join(
@@ -124,6 +125,7 @@ async def test_it_serves_until_it_is_interrupted_and_says_what_was_asked(place: 
         found = re.search(r"http://127\.0\.0\.1:\d+/v1", greeting)
         assert found is not None
         assert "The key is open-sesame." in greeting
+        assert greeting.endswith("--model any\n")
         async with open_client("any", base_url=found[0], key="open-sesame") as client:
             completion = await client.complete("hi")
         process.send_signal(signal.SIGINT)

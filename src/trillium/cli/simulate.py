@@ -76,12 +76,14 @@ async def _serve(settings: SimulatorSettings, host: str, port: int, ledger: str 
 
 
 def _greeting(provider: SimulatedProvider) -> Iterator[str]:
-    any_key = provider.simulator.settings.keys is None
+    settings = provider.simulator.settings
+    any_key = settings.keys is None
+    model = settings.models[0] if settings.models else "sim-small"
     yield f"{provider.base_url} answers as OpenAI and Anthropic do; Ctrl-C ends it."
     yield "Any key will do." if any_key else f"The key is {provider.key}."
     yield "For example:"
     prompt = "trillium complete 'Why is the sky blue?'"
-    server = f"--base-url {provider.base_url} --api-key-env SIM_KEY --model sim-small"
+    server = f"--base-url {provider.base_url} --api-key-env SIM_KEY --model {model}"
     yield f"  SIM_KEY={provider.key} {prompt} {server}"
 
 

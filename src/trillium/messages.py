@@ -126,10 +126,29 @@ def _as_content(content: str | Sequence[Part | str]) -> str | tuple[Part, ...]:
         raise InvalidRequestError(f"a message's content is text, or parts, and not {kind}")
     parts = tuple(TextPart(part) if isinstance(part, str) else part for part in content)
     for part in parts:
-        if not isinstance(part, Part):
+        _check_part(part)
+    return parts
+
+
+def _check_part(part: object) -> None:
+    # Here, and not in the parts themselves: those of answers are made on the hot path.
+    texts: tuple[object, ...] = ()
+    match part:
+        case TextPart() | RefusalPart() | ReasoningPart():
+            texts = (part.text,)
+        case ToolCall():
+            texts = (part.id, part.name, part.arguments)
+        case ImagePart():
+            pass
+        case RawPart() if isinstance(part.fields, Mapping):
+            pass
+        case _:
             msg = f"a message's content holds text and parts, not {type(part).__name__}"
             raise InvalidRequestError(msg)
-    return parts
+    for text in texts:
+        if not isinstance(text, str):
+            kind = type(part).__name__
+            raise InvalidRequestError(f"a {kind} holds text, and not {type(text).__name__}")
 
 
 @final
@@ -204,12 +223,21 @@ ToolChoice = Literal["auto", "none", "required"] | NamedTool
 @final
 @attrs.frozen(kw_only=True)
 class JSONSchema:
-    """As a `response_format`: the answer must be JSON of this schema."""
+    """As a `response_format`: the answer must be JSON of this schema.
+
+    Raises:
+        InvalidRequestError: The schema is no mapping: a class, say, that has one.
+    """
 
     name: str
     schema: Mapping[str, Any]
     description: str | None = None
     strict: bool | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if not isinstance(self.schema, Mapping):
+            kind = type(self.schema).__name__
+            raise InvalidRequestError(f"the schema of a JSONSchema is a mapping, and not {kind}")
 
 
 ResponseFormat = Literal["text", "json"] | JSONSchema

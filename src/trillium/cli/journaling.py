@@ -189,7 +189,7 @@ class Source:
             return StreamSource(
                 self.path, self._defaults, template=self._template, check=self._check
             )
-        if record is None:
+        if record is None or not record.found.lines.count:
             return read_source(
                 self.path, self._defaults, template=self._template, summary=self._summary
             )

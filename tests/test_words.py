@@ -173,6 +173,7 @@ def test_a_parameter_at_its_bound_is_kept_as_it_is(parameters: dict[str, Any]) -
         lambda: Message("user", [RawPart("x")]),  # type: ignore[arg-type]
         lambda: Message("assistant", [ReasoningPart(text=1)]),  # type: ignore[arg-type]
         lambda: Message("assistant", [ToolCall(id="1", name="f", arguments={})]),  # type: ignore[arg-type]
+        lambda: Message("assistant", [ToolCall(id="1", name="f", arguments="", extra=1)]),  # type: ignore[arg-type]
         lambda: messages.JSONSchema(name="s", schema=dict),  # type: ignore[arg-type]
         lambda: Message(["user"], "Hi"),  # type: ignore[arg-type]
         lambda: ImagePart(base64=b"AAAA", media_type="image/png"),  # type: ignore[arg-type]

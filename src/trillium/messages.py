@@ -136,7 +136,7 @@ def _check_part(part: object) -> None:
     match part:
         case TextPart() | RefusalPart() | ReasoningPart():
             texts = (part.text,)
-        case ToolCall():
+        case ToolCall() if isinstance(part.extra, Mapping):
             texts = (part.id, part.name, part.arguments)
         case ImagePart():
             pass

@@ -240,6 +240,17 @@ def test_a_key_that_the_server_gives_as_its_word_for_the_error_is_not_shown() ->
     run_simulated(main)
 
 
+def test_a_model_s_name_that_no_json_can_say_fails_its_own_request_alone() -> None:
+    async def main(client: trillium.Client, _: SimulatedProvider) -> None:
+        odd = trillium.Request("a", model="\ud800")
+        refused, answered = await client.complete_all([odd, trillium.Request("b")])
+        assert isinstance(refused, trillium.Failure)
+        assert refused.error.kind is ErrorKind.INVALID_REQUEST
+        assert answered.success
+
+    run_simulated(main)
+
+
 def test_no_connection_is_retried_and_then_told() -> None:
     async def main() -> None:
         listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")

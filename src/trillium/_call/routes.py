@@ -104,7 +104,7 @@ class Routes:
             )
         tariff = self.tariff_of(model.endpoint, model.name)
         # The model's name is among the dice: several that are asked the same do not wait in step.
-        seed = self.seed + zlib.crc32(model.name.encode())
+        seed = self.seed + zlib.crc32(model.name.encode("utf-8", "replace"))
         route = Route(station, model.name, self.gate, self.retry_policy, seed, tariff)
         if self.learnt:
             whose = (model.endpoint.name, model.name)

@@ -320,7 +320,17 @@ class Request:
         if self.model is not None and not isinstance(self.model, str | Model):
             raise InvalidRequestError(f"model is a name or a Model, and not {self.model!r}")
         self._check_sampling()
-        self._check_words()
+        if self.reasoning_effort is not None:
+            self._check_effort(self.reasoning_effort)
+        if self.tool_choice is not None and not isinstance(self.tool_choice, str | NamedTool):
+            msg = f"tool_choice is auto, none, required or a NamedTool, not {self.tool_choice!r}"
+            raise InvalidRequestError(msg)
+        wanted = self.response_format
+        if wanted is not None and not isinstance(wanted, str | JSONSchema):
+            msg = f"response_format is text, json or a JSONSchema, and not {wanted!r}"
+            raise InvalidRequestError(msg)
+        if self.metadata is not None and not isinstance(self.metadata, Mapping):
+            raise InvalidRequestError(f"metadata is a mapping, and not {self.metadata!r}")
         if self.extra_body is not _EMPTY:
             if not isinstance(self.extra_body, Mapping):
                 raise InvalidRequestError(f"extra_body is a mapping, and not {self.extra_body!r}")
@@ -338,19 +348,10 @@ class Request:
         if self.stop is not None and not all(isinstance(word, str) and word for word in self.stop):
             raise InvalidRequestError("stop holds texts that are not empty")
 
-    def _check_words(self) -> None:
-        effort, choice, wanted = self.reasoning_effort, self.tool_choice, self.response_format
-        if effort is not None and not (isinstance(effort, str) and effort in REASONING_EFFORTS):
+    def _check_effort(self, effort: object) -> None:
+        if not (isinstance(effort, str) and effort in REASONING_EFFORTS):
             known = ", ".join(sorted(REASONING_EFFORTS))
             raise InvalidRequestError(f"unknown reasoning_effort {effort!r}: one of {known}")
-        if not isinstance(choice, str | NamedTool | None):
-            msg = f"tool_choice is auto, none, required or a NamedTool, and not {choice!r}"
-            raise InvalidRequestError(msg)
-        if not isinstance(wanted, str | JSONSchema | None):
-            msg = f"response_format is text, json or a JSONSchema, and not {wanted!r}"
-            raise InvalidRequestError(msg)
-        if not isinstance(self.metadata, Mapping | None):
-            raise InvalidRequestError(f"metadata is a mapping, and not {self.metadata!r}")
 
 
 new_message: Final = quick_maker(Message)

@@ -80,7 +80,8 @@ def install(session: nox.Session, *groups: str, extras: str = "[cli]") -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests against the built wheel, on every Python that is found."""
     install(session, "tests")
-    session.run("python", "-m", "pytest", "-n", "auto", *session.posargs)
+    # Neighbours stay together, as what they share is made once; who has no more takes of the rest.
+    session.run("python", "-m", "pytest", "-n", "auto", "--dist", "worksteal", *session.posargs)
 
 
 @nox.session

@@ -75,12 +75,14 @@ class ForkServer:
         streams: Sequence[int],
         script: Path | None = None,
         variables: Mapping[str, str] | None = None,
+        quick: bool = False,
         halt: tuple[str, int, float] | None = None,
     ) -> socket.socket:
         """Ask for a run as `open_run` does; return where it is told of."""
         asked = {
             "arguments": [*map(str, arguments)],
             "script": None if script is None else str(script),
+            "quick": quick,
             "halt": halt,
             "folder": str(Path.cwd()),
             "environment": {**os.environ, **(variables or {})},
@@ -100,6 +102,7 @@ class ForkServer:
         streams: Sequence[int],
         script: Path | None = None,
         variables: Mapping[str, str] | None = None,
+        quick: bool = False,
         halt: tuple[str, int, float] | None = None,
     ) -> AsyncIterator[Run]:
         """Have a run, which is killed if it has not ended with the block.
@@ -109,10 +112,18 @@ class ForkServer:
             streams: Its standard input, output and error, which are closed here.
             script: A file of Python; None runs the command.
             variables: What is in its environment beside what is in this one's.
+            quick: Whether its `sim/…` answers nearly at once.
             halt: The call of the system that it does not return from: its name, the how many-th,
                 and the share that is written of what a `write` is given.
         """
-        near = self.ask(*arguments, streams=streams, script=script, variables=variables, halt=halt)
+        near = self.ask(
+            *arguments,
+            streams=streams,
+            script=script,
+            variables=variables,
+            quick=quick,
+            halt=halt,
+        )
         async with trio.SocketStream(trio.socket.from_stdlib_socket(near)) as said:
             run = Run(said)
             run.pid = (await run.next_said())["pid"]
@@ -129,6 +140,7 @@ class ForkServer:
         stdin: bytes = b"",
         script: Path | None = None,
         variables: Mapping[str, str] | None = None,
+        quick: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """Run the command, or a script, to its end."""
         assert len(stdin) <= PIPE_HOLDS
@@ -149,6 +161,7 @@ class ForkServer:
                 streams=[given, its_out, its_err],
                 script=script,
                 variables=variables,
+                quick=quick,
             ) as run,
         ):
             async with trio.open_nursery() as nursery:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import types
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,9 @@ import attrs
 import pytest
 import trio
 
+from tests.fork_server import QUICK
 from tests.forking import ForkServer
+from trillium import sim
 from trillium.providers import PROVIDERS, SIM
 from trillium.simulator import DEFAULT_KEY, open_simulator
 
@@ -93,6 +96,8 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         if variable.endswith("_API_KEY") or variable.lower().endswith("_proxy"):
             monkeypatch.delenv(variable)
     monkeypatch.setenv("EXAMPLE_API_KEY", DEFAULT_KEY)
+    for name, value in QUICK.items():
+        monkeypatch.setattr(sim, name, value)
     return tmp_path
 
 
@@ -159,7 +164,7 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page: Path) -> None:
 @pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
 async def test_an_example_runs_and_shows_something(fork_server: ForkServer, example: Path) -> None:
-    run = await fork_server.run(script=Path("examples", example.name))
+    run = await fork_server.run(script=Path("examples", example.name), quick=True)
     assert (run.returncode, run.stderr) == (0, "")
     assert run.stdout.strip()
     assert "failed" not in run.stdout
@@ -179,7 +184,7 @@ def trillium(
     """Run a command to its end."""
     for name, value in {"COLUMNS": "200", "NO_COLOR": "1", "OPENAI_API_KEY": "not-a-key"}.items():
         monkeypatch.setenv(name, value)
-    return lambda *arguments: trio.run(fork_server.run, *arguments)
+    return lambda *arguments: trio.run(partial(fork_server.run, *arguments, quick=True))
 
 
 @pytest.fixture(scope="session")

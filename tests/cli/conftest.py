@@ -17,7 +17,13 @@ from trillium.simulator import DEFAULT_KEY
 
 
 @pytest.fixture(autouse=True)
-def place(fork_server: ForkServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def forks(fork_server: ForkServer) -> ForkServer:
+    """Have the command forked wherever a test runs it; see `tests.cli.calling`."""
+    return fork_server
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in an empty folder, with no key but that of the simulator."""
     for variable in list(os.environ):
         if variable.endswith("_API_KEY") or variable.lower().endswith("_proxy"):

@@ -43,15 +43,19 @@ def style_of(style: HeaderStyle, number: int) -> HeaderStyle:
 
 
 def exhausted(retry_after_s: float) -> list[LimitState]:
-    """Return what a provider tells whose limits are used up for so many seconds."""
+    """Return what a provider tells whose limits are used up for so many seconds.
+
+    The limits are wide, since nobody keeps them: a client that obeys is to be held back by the
+    refusal, and not slowed down for the rest of its run.
+    """
     return [
         LimitState(limit=limit, allowed=allowed, remaining=0, reset_s=retry_after_s)
         for limit, allowed in (
-            (Limit.REQUESTS_PER_MINUTE, 60),
-            (Limit.REQUESTS_PER_DAY, 10_000),
-            (Limit.TOKENS_PER_MINUTE, 30_000),
-            (Limit.INPUT_TOKENS_PER_MINUTE, 20_000),
-            (Limit.OUTPUT_TOKENS_PER_MINUTE, 10_000),
+            (Limit.REQUESTS_PER_MINUTE, 6_000),
+            (Limit.REQUESTS_PER_DAY, 1_000_000),
+            (Limit.TOKENS_PER_MINUTE, 3_000_000),
+            (Limit.INPUT_TOKENS_PER_MINUTE, 2_000_000),
+            (Limit.OUTPUT_TOKENS_PER_MINUTE, 1_000_000),
         )
     ]
 

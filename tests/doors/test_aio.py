@@ -14,6 +14,7 @@ import trio
 
 import trillium
 from trillium import aio
+from trillium._bridge.loop import LoopHost
 from trillium._transport.pool import Pool
 from trillium._transport.pool import _Connection as Connection
 from trillium.pytest_plugin import ThreadedProvider
@@ -461,3 +462,28 @@ def test_a_thousand_calls_cancelled_at_random_moments_leave_nothing(run, where, 
     assert len(endings) == 1000
     assert set(endings) == {(way, end) for way in range(3) for end in ("answered", "cancelled")}
     simulated_provider.wait_settled()
+
+
+def test_what_a_loop_did_not_hear_as_one_raised_it_hears_next() -> None:
+    heard = []
+
+    def interrupted() -> None:
+        heard.append("interrupted")
+        raise KeyboardInterrupt
+
+    async def post() -> None:
+        host = LoopHost(lambda: None)
+        for callback in (interrupted, lambda: heard.append("the rest")):
+            host._outbox.append(callback)  # as what is held: one waking for all
+        host._wake()
+        await asyncio.sleep(0)
+
+    loop = asyncio.new_event_loop()
+    with pytest.raises(KeyboardInterrupt):
+        loop.run_until_complete(post())
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    for task in asyncio.all_tasks(loop):
+        loop.run_until_complete(task)
+    loop.close()
+    assert heard == ["interrupted", "the rest"]

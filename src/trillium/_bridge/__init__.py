@@ -13,4 +13,5 @@ what they answer alike.
 
 Crossing costs a system call and two turns of a loop, whatever is carried: so all that comes up
 until the other side gets its turn goes over together.
+What may wait a moment (chunks, but not their end) is held for more of its kind, see `moderation`.
 """

@@ -102,9 +102,11 @@ class Flow(Generic[BlockT, ItemT]):
         pipe = self.pipe
         async with self._make() as self._block:
             pipe.tell()
+            self._thread.hurry()
             async for item in self._block:
                 pipe.put(item)
                 while not pipe.has_room():
+                    self._thread.hurry()
                     await self._room.wait()
 
     def _ended(self) -> None:

@@ -114,6 +114,7 @@ class Job(Generic[ValueT]):
     def _finish(self) -> None:
         self.is_over = True
         self._ended()
+        self._thread.hurry()
 
 
 def _closed() -> ClientClosedError:

@@ -13,7 +13,7 @@ from trillium._bridge.thread import TrioThread
 
 @final
 class LoopHost:
-    """What is rung in the trio thread is heard in the loop, all of a turn together."""
+    """What is rung in the trio thread is heard in the loop, all of a turn or of more together."""
 
     def __init__(self, gone: Callable[[], object]) -> None:
         """Stand for the running loop.
@@ -34,12 +34,12 @@ class LoopHost:
         self._outbox.append(callback)
         self._wake()
 
-    def post_in_turn(self, thread: TrioThread[Any], callback: Callable[[], object]) -> None:
-        """As `post`, but together with what else comes up in this turn of the trio thread."""
+    def post_held(self, thread: TrioThread[Any], callback: Callable[[], object]) -> None:
+        """As `post`, but together with what else comes up (see `TrioThread.hold`)."""
         self._outbox.append(callback)
         if not self._woken:
             self._woken = True
-            thread.at_end_of_turn(self._wake)
+            thread.hold(self._wake)
 
     def _wake(self) -> None:
         try:
@@ -50,8 +50,12 @@ class LoopHost:
     def _drain(self) -> None:
         self._woken = False
         outbox = self._outbox
-        for _ in range(len(outbox)):
-            outbox.popleft()()
+        try:
+            for _ in range(len(outbox)):
+                outbox.popleft()()
+        except BaseException:  # a source that was interrupted: the rest is heard all the same
+            self._wake()
+            raise
 
 
 @final
@@ -67,7 +71,7 @@ class LoopBell:
 
     def ring(self) -> None:
         """Wake whoever waits, soon. From any thread."""
-        self._host.post_in_turn(self._thread, self._ringing)
+        self._host.post_held(self._thread, self._ringing)
 
     async def wait(self, is_so: Callable[[], bool]) -> None:  # noqa: ASYNC910  # asyncio's
         """Return when it is so; looked at whenever the bell rings.

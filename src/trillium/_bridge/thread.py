@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Generic, Protocol, TypeVar, final
 
 import trio
 
+from trillium._bridge.moderation import Moderation
 from trillium._bridge.turns import Turns
 from trillium._bridge.workers import Work, Worker, Workers
 from trillium.errors import ClientClosedError
@@ -105,8 +107,12 @@ class TrioThread(Generic[ResourceT]):
         """Have `callback` called in the trio thread, soon and in order, if it still runs."""
         self._inbox.append(callback)
         if not self._woken and self._token is not None:
-            self._woken = True
-            self.wake()
+            try:
+                self._woken = True
+                self.wake()
+            except BaseException:
+                self._woken = False  # cut short by a signal handler: let the next one tell it
+                raise
 
     def wake(self) -> None:
         """Have it look into its inbox, whether or not it was told to already.
@@ -155,34 +161,49 @@ class TrioThread(Generic[ResourceT]):
         """Have work done in a context; None if the thread is about to end. Only in the thread."""
         return None if self._workers is None else self._workers.start(work, context)
 
-    def at_end_of_turn(self, flush: Callable[[], object]) -> None:
-        """Have `flush` called when the tasks of this turn have run; at once, if none run."""
+    def hold(self, flush: Callable[[], object]) -> None:
+        """Have `flush` called at the end of a turn, soon (see `Moderation`); at once, if none run.
+
+        Only in the thread, or when it has ended.
+        """
         if self._turns is None:
             flush()
         else:
-            self._turns.flushes.append(flush)
+            self._turns.hold(flush)
+
+    def hurry(self) -> None:
+        """Have what is held called at the end of this turn. From where `hold` may be called."""
+        if self._turns is not None:
+            self._turns.hurry()
 
     # The thread.
 
     def _run(self) -> None:
         try:
-            self._context.run(trio.run, self._main)
+            turns = Turns(Moderation())
+            self._context.run(functools.partial(trio.run, self._main, turns, clock=turns))
         except BaseException as error:  # noqa: BLE001, ASYNC103  # whoever waits is told
             self._error = error
+        self._let_go()  # a run that broke down has left it to us
         self.has_ended = True
-        while self._pending:
-            self._pending.pop().abandon()
+        for pending in iter(self._next_pending, None):
+            pending.abandon()
         self._tell()
 
-    async def _main(self) -> None:
+    def _next_pending(self) -> Pending | None:
+        try:
+            return self._pending.pop()
+        except KeyError:  # not asked before: the last may be settled meanwhile
+            return None
+
+    async def _main(self, turns: Turns) -> None:
         with self._scope:
             self._token = trio.lowlevel.current_trio_token()
             self._drain()  # told to stop before it began?
             async with self._open_resource() as self._resource:
-                await self._serve()
+                await self._serve(turns)
 
-    async def _serve(self) -> None:
-        turns = Turns()
+    async def _serve(self, turns: Turns) -> None:
         trio.lowlevel.add_instrument(turns)
         self._turns = turns
         try:
@@ -195,7 +216,12 @@ class TrioThread(Generic[ResourceT]):
                 self._workers = None  # what is asked from now on is refused
                 nursery.cancel_scope.cancel()
         finally:
-            self._turns = None
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Hold nothing back from now on: there may be no turn any more."""
+        turns, self._turns = self._turns, None
+        if turns is not None:
             turns.flush()
 
     def _drain(self) -> None:

@@ -1,32 +1,61 @@
-"""The turns of the trio loop: what is done at the end of each.
-
-To let more gather than what one turn brings, as network cards do, was tried: with a hundred
-streams at reading pace four chunks come over together anyway, and a millisecond more of them
-saved nothing that could be measured.
-"""
+"""The turns of the trio loop, and what crosses to the host at the end of one."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import final
 
 import trio
 
+from trillium._bridge.moderation import Moderation
+
 
 @final
-class Turns(trio.abc.Instrument):
-    """An instrument of the thread's trio run: a task for it would take a turn of its own."""
+class Turns(trio.abc.Instrument, trio.abc.Clock):
+    """An instrument of the thread's trio run, and its clock: the run itself wakes when it is due.
 
-    def __init__(self) -> None:
-        self.flushes: list[Callable[[], object]] = []
-        """What is to be called at the end of the turn; it must not raise."""
+    A task with a timer would do as well, at the price of a turn of its own for each crossing.
+    """
+
+    def __init__(self, moderation: Moderation) -> None:
+        self._moderation = moderation
+        self._flushes: list[Callable[[], object]] = []
+
+    def hold(self, flush: Callable[[], object]) -> None:
+        """Have `flush` called at the end of this turn or of one soon; it must not raise."""
+        self._flushes.append(flush)
+        self._moderation.hold()
+
+    def hurry(self) -> None:
+        """Have what is held called at the end of this turn."""
+        self._moderation.hurry()
+
+    def flush(self) -> None:
+        """Call what is to be called, now."""
+        while self._flushes:
+            self._flushes.pop()()
+
+    # As an instrument.
 
     def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002  # trio's word
         """All tasks that could run have run."""
-        if self.flushes:
+        if self._flushes and self._moderation.is_due(self.current_time()):
             self.flush()
 
-    def flush(self) -> None:
-        """Call what is to be called."""
-        while self.flushes:
-            self.flushes.pop()()
+    # As a clock, which is trio's own but for the end of a wait.
+
+    def start_clock(self) -> None:
+        """Do nothing: it runs anyway."""
+
+    def current_time(self) -> float:
+        """Return the seconds since some moment."""
+        return time.perf_counter()
+
+    def deadline_to_sleep_time(self, deadline: float) -> float:
+        """Return how long a turn may wait for news: until a deadline, or until a crossing is due.
+
+        One that is due already happens before the wait.
+        """
+        now, due_at = time.perf_counter(), self._moderation.due_at
+        return (due_at if now < due_at < deadline else deadline) - now

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,16 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if collection_path == Path(__file__).parent / "browser":
         return bool(config.getoption("markexpr") != "browser")
     return None
+
+
+def pytest_configure() -> None:
+    """Have signals as a program in the foreground has them.
+
+    A shell lets a program in the background ignore Ctrl-C; tests that interrupt themselves, or a
+    command, would then wait for ever.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection() -> None:

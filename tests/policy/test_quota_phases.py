@@ -11,7 +11,6 @@ import pytest
 
 from trillium._policy.quota import Quota
 from trillium._policy.quota_bucket import Bucket
-from trillium._policy.quota_fills import TRIAL_S, UNSURE_S
 from trillium._policy.quota_meter import Charge, Meter
 from trillium._policy.token_estimate import RequestSize
 from trillium.limits import Counted, Limits, LimitSighting
@@ -36,16 +35,20 @@ class Provider:
     def __attrs_post_init__(self) -> None:
         self.level = self.rate * self.held_s
 
-    def take(self, cost: float, now: float) -> LimitSighting | None:
-        """Let in what costs so much, and tell of it; None is a refusal."""
+    def take(self, cost: float, now: float) -> tuple[bool, LimitSighting]:
+        """Let in what costs so much, or not, and tell what is left."""
         fills = math.floor((now - self.phase_s) / self.step_s)
         fills -= math.floor((self.at - self.phase_s) / self.step_s)
         self.level = min(self.rate * self.held_s, self.level + fills * self.step_s * self.rate)
         self.at = now
-        if cost > self.level:
-            return None
-        self.level -= cost
-        return LimitSighting(self.counted, self.rate * 60, 60.0, math.floor(self.level), False)
+        passes = cost <= self.level
+        if passes:
+            self.level -= cost
+        left = math.floor(self.level)
+        return passes, LimitSighting(self.counted, self.rate * 60, 60.0, left, False)
+
+    def until_fill_s(self, now: float) -> float:
+        return self.step_s - (now - self.phase_s) % self.step_s
 
 
 def costs_of(counted: Counted) -> list[int]:
@@ -56,7 +59,7 @@ def costs_of(counted: Counted) -> list[int]:
 def makespan_s(meter: Meter, provider: Provider, *, headers: bool = True) -> tuple[float, int]:
     """Return when the last of a job is sent that takes the ideal client 30 s, and the refusals."""
     left = provider.rate * (IDEAL_S + provider.held_s)
-    answers: deque[tuple[float, Charge, LimitSighting | None]] = deque()
+    answers: deque[tuple[float, Charge, bool, LimitSighting]] = deque()
     now, refused = 0.0, 0
     for cost in itertools.cycle(costs_of(provider.counted)):
         left -= cost
@@ -68,14 +71,17 @@ def makespan_s(meter: Meter, provider: Provider, *, headers: bool = True) -> tup
             if not answers or answers[0][0] > at:
                 now = at
                 continue
-            now, answered, seen = answers.popleft()
-            meter.answered(answered, None, now)
-            if headers and seen is not None:
+            now, answered, passed, seen = answers.popleft()
+            if passed:
+                meter.answered(answered, None, now)
+            if headers:
                 meter.learn((seen,), answered, now)
+            if not passed:
+                meter.throttled(answered, provider.until_fill_s(now), now, explained=True)
         meter.take(charge, now)
-        told = provider.take(charge.amounts[1] if cost > 1 else 1.0, now)
-        refused += told is None
-        answers.append((now + LATENCY_S, charge, told))
+        passes, told = provider.take(charge.amounts[1] if cost > 1 else 1.0, now)
+        refused += not passes
+        answers.append((now + LATENCY_S, charge, passes, told))
     raise AssertionError("a job ends")
 
 
@@ -112,22 +118,17 @@ def test_told_without_headers_nothing_is_slower_than_an_even_pace(
 def test_a_bucket_of_two_steps_that_is_always_full_is_used_beyond_the_even_pace() -> None:
     """Right before a fill a step is missing, and nothing shows when that is."""
     bucket = Bucket(Counted.TOKENS, 6000.0, 60.0, told=True)
-    for tenth in range(50):
+    for tenth in range(30):
         at = tenth / 10
         missing = bucket.take(10.0, at)
         bucket.see(190.0 - 10.0 * (tenth % 10), missing, at, at, sent=bucket.sent, cost=10.0)
-        known = at > TRIAL_S
-        assert bucket.room >= (90.0 if known else 90.0 - 100.0 * UNSURE_S) - 1e-6
+        assert bucket.room >= 90.0 - 1e-6
     assert bucket.room <= 110.0
 
 
 def test_where_others_use_the_limit_too_what_was_not_seen_is_kept_in_reserve() -> None:
     bucket = Bucket(Counted.REQUESTS, 600.0, 60.0, told=True)
-    for place in range(60):
-        bucket.see(600.0, 0.0, place / 20, place / 20)
-    assert bucket.room == pytest.approx(600.0 - 0.5 - 0.3)
-    bucket._forget_phases()
-    bucket.see(589.8, 0.0, 3.01, 3.01)
-    assert bucket.room == pytest.approx(589.8 - 0.3), "as after a second without a fill"
-    bucket.see(588.0, 0.0, 3.02, 3.02)
-    assert bucket.room == pytest.approx(588.0 - 10.0 - 0.3), "nobody knows how much more they use"
+    bucket.see(600.0, 0.0, 0.0, 0.0)
+    assert bucket.room == pytest.approx(600.0 - 10.0 - 0.3)
+    bucket.see(400.0, 0.0, 0.1, 0.1)
+    assert bucket.room == pytest.approx(400.0 - 9.0 - 0.3), "two phases of 20 were seen"

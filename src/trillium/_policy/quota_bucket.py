@@ -23,7 +23,7 @@ How much may be missing at most, the *room*, is the least that is certain:
   as long as nobody else uses it: a fill makes good all that was missing up to a step, or leaves it
   full. So the most that was ever seen in it, less a step, is certain without any phase. (Without
   this a bucket of two steps stayed at the even pace: always full, it never showed its phases.)
-- A step is a second, if headers do not show that it is longer (`quota_fills`).
+- A step is a second, if refusals do not show that it is longer (`quota_fills`).
 - Of requests that left within `OVERTAKEN_S` of one another nobody knows which came first. Where
   these are many, a size counts as if all of them had come before it, which it may not exceed,
   and shows nothing of a phase; else a burst would look like a bucket that has shrunk.
@@ -125,8 +125,8 @@ class Bucket:
     """The most that was ever in it."""
     _known_from: float = attrs.field(default=-math.inf, init=False)
     """From when on all that is sent has been charged."""
-    _peak: float = attrs.field(default=0.0, init=False)
-    """The largest size that was seen since it may have been full."""
+    _remaining: float = attrs.field(default=math.inf, init=False)
+    """What the latest headers said."""
     _lead: float = attrs.field(default=0.0, init=False)
     """It may be full with so much missing as we know it: right after a fill there is more."""
 
@@ -145,7 +145,6 @@ class Bucket:
             self._at = now
             if left <= self._lead:
                 self._full_at = now
-                self._peak = 0.0
                 if self._knows_phases:
                     self._forget_phases()
                 if left <= 0.0:
@@ -203,7 +202,7 @@ class Bucket:
         if amount == self.amount:
             return
         self.missing(now)  # until now at the old rate
-        self._level = self._peak = 0.0
+        self._level = 0.0
         self.amount = amount
         self.rate = amount / self.window_s
         if self.seen_at == -math.inf:
@@ -240,15 +239,15 @@ class Bucket:
             cost: What it was charged.
         """
         size = remaining + missing
+        self._remaining = remaining
         # Else what is missing is a guess.
         known = sent_at >= self._known_from and (sent < math.inf or self.told)
         if known and remaining + cost > self._level:
             self._level = remaining + cost
-        near, in_crowd = 0.0 if known else math.inf, False
+        in_crowd = False
         if sent < math.inf:
             earlier, later = self._sent_near(sent_at, sent, cost)
-            near = earlier + later
-            if near > max(FEW_S * self.rate, cost):
+            if earlier + later > max(FEW_S * self.rate, cost):
                 in_crowd = True
                 size += later
         if self.seen_at == -math.inf:
@@ -256,26 +255,24 @@ class Bucket:
             self.slack = 0.0
             self._spans = ([math.inf] * (PHASES + 1), [math.inf] * (PHASES + 1))
         elif now - self._since >= SIGHT_S:
+            self._fills.forget(now)
             self._spans = ([math.inf] * (PHASES + 1), self._spans[0])
             self._since = now
         # A bucket that was full within the step shows nothing of its fills.
         tells = not in_crowd and sent_at - self._full_at >= STEP_S
         phase = PHASES if not tells else int(sent_at % STEP_S * (PHASES / STEP_S)) % PHASES
         span, before = self._spans
-        is_news = self._fills.see(self._lack_s(size, near, sent_at), sent_at, now)
-        if size >= span[phase] and not is_news:
+        if size >= span[phase]:
             return
-        span[phase] = min(size, span[phase])
+        span[phase] = size
         self._knows_phases = self._knows_phases or tells
         self._judge([a if a < b else b for a, b in zip(span, before, strict=True)])
 
-    def _lack_s(self, size: float, near: float, sent_at: float) -> float:
-        """Return how long nothing was filled in, at least."""
-        if near > FEW_S * self.rate:
-            return 0.0
-        if sent_at >= self._full_at and size > self._peak:
-            self._peak = size
-        return (max(self._level, self._peak) - size) / self.rate
+    def refused(self, cost: float, sent_at: float, now: float) -> None:
+        """Take in a refusal of what would have cost so much, after `see` of its headers."""
+        held_s = self._level / self.rate
+        if self._remaining < cost and self._fills.refused(held_s, sent_at, now):
+            self._judge([min(a, b) for a, b in zip(*self._spans, strict=True)])
 
     def _forget_phases(self) -> None:
         """Take note that a full bucket has lost a part of a fill: from now on others are missed."""
@@ -292,7 +289,7 @@ class Bucket:
         self._spans = ([math.inf] * (PHASES + 1), [math.inf] * (PHASES + 1))
         self.seen_at = self._since = self._full_at = now
         self._knows_phases = False
-        self._level = self._peak = 0.0
+        self._level = 0.0
         self._known_from = now  # what is in flight was guessed
         self.slack = 0.0
         self.room = self._bounded(level)
@@ -318,7 +315,7 @@ class Bucket:
             # Where less is left even than that, others use it too, and more may be unseen.
             if seen >= certain - margin:
                 room = max(room, min(seen, certain))
-        self.room = self._bounded(room - margin - self.rate * self._fills.reserve_s)
+        self.room = self._bounded(room - margin)
 
     def _bounded(self, room: float) -> float:
         """Return a room that is neither more than was told nor less than even pacing's."""

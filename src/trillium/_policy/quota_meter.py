@@ -423,7 +423,10 @@ class Meter:
             # What is asked may be less than the time to the provider's next fill.
             until += max(retry_after_s, 0.0 if explained else LEAST_HOLD_S)
         self.hold(until)
-        if not explained:
+        if explained:
+            for bucket, cost, _, _ in charge.marks:
+                bucket.refused(cost, charge.taken_at, now)
+        else:
             self.endpoint_held_until = max(until, self.endpoint_held_until)
             for peer in self.peers:
                 peer.hold(until)

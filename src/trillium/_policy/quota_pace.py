@@ -1,6 +1,6 @@
 """A pace that is found by trying, where a provider refuses and does not say how much it permits.
 
-Additive increase, multiplicative decrease, with two things that a bare AIMD lacks:
+Additive increase, multiplicative decrease, with three things that a bare AIMD lacks:
 
 - Between two refusals the provider's bucket was empty at both ends, so what it let in, over the
   time between, is its very rate. The pace goes to a little below that, not to a share of
@@ -8,13 +8,16 @@ Additive increase, multiplicative decrease, with two things that a bare AIMD lac
 - How fast it grows says how little is known. The very first refusal had a full bucket before it,
   or it was a stray one: that pace is a guess, and is soon left behind. A rate that was found in a
   second or two may be wrong by half, where buckets are filled by the second; the longer the time
-  was, the slower the pace grows. And the longer there is no refusal, the faster: a limit that was
-  raised is found again in a minute or two.
-
+  was, the slower the pace grows. And the longer there was no cut, the faster: a limit that was
+  raised is found again in a minute or two. Times that show the same rate, as far as can be told,
+  tell it together: at a few requests in a second this halves the refusals.
 - Some refusals have nothing to do with the rate. A limit lets in between two refusals what it let
   in before; one that comes when far less was let in is odd, and cuts nothing. Only when several
-  are odd in a row is the limit taken for lowered. (Where each of them cut, 2 % of stray refusals
-  that ask for a second each brought the pace from 170 requests in a second to two.)
+  are odd in a row is the limit taken for lowered, if they are alike: a lower limit lets in about
+  the same each time, while stray refusals come at any time. (Where each of them cut, 2 % of stray
+  refusals that ask for a second each brought the pace from 170 requests in a second to two.)
+  Where they are known to occur, some look as if a limit had led to them, by chance: if the next
+  refusal is odd, the pace goes back to what it was before the cut.
 
 A pace that nobody has waited for in `IDLE_S` is given up.
 
@@ -38,15 +41,31 @@ FOUND_SHARE: Final = 0.96
 """Of the rate that was found between two refusals."""
 WORST_CUT: Final = 0.25
 """The most that one refusal can cut."""
+STEP_S: Final = 1.0
+"""How much time's worth a bucket that is filled in steps may have had too much, or too little."""
 SHORT_S: Final = 1.0
 """Refusals that come sooner after the last cut do not count: nothing can be measured in between,
 and a bucket that is filled by the second may have had no fill."""
 ODD_SHARE: Final = 0.7
 """A refusal that comes when less than this share of a proved rate was let in is odd ..."""
 MOST_ODD: Final = 6
-"""... and after so many of them in a row the rate is taken for lowered."""
+"""... and after so many of them in a row they are looked at: are they alike, or too many?"""
+LEAST_ODD: Final = 4
+"""Fewer are enough where stray ones would hardly come so soon one after the other ..."""
+STRAY_SHARE: Final = 0.02
+"""... if this share of all requests met one ..."""
+LEAST_DOUBT: Final = 0.01
+"""... which is held to be so unlikely; at a few requests in a second each refusal is a share."""
+NO_STRAY_S: Final = 10.0
+"""Where there was no refusal for so long before one that the rate explains, none are stray."""
+MOST_STRAY: Final = 0.1
+"""No more than this share of requests meets a stray refusal."""
+ALIKE: Final = 0.5
+"""What a limit lets in between two refusals is at least this share of the most, noise aside."""
+LONG_S: Final = 100.0
+"""What was found longer ago says little about now."""
 GROWTH: Final = ((10.0, 0.006), (40.0, 0.012), (math.inf, 0.03))
-"""Until so many seconds after the last refusal, the pace grows by this share each second."""
+"""Until so many seconds after the last cut, the pace grows by this share each second."""
 UNSURE_GROWTH: Final = 0.25
 """The pace grows by this share each second, over the seconds in which its rate was found ..."""
 MOST_GROWTH: Final = 0.15
@@ -70,19 +89,34 @@ class Pace:
     """How long the time was in which its rate was found."""
     accepted: int = 0
     """How many requests were sent since, less those that were refused."""
+    found: float = attrs.field(default=0.0, init=False)
+    """The rate that was found in that time; 0 where that was a guess."""
     _proved: float = attrs.field(default=0.0, init=False)
-    """The rate that was found last, or more, if more was let in since."""
+    """The same, or more, if more was let in since."""
+    _cut_at: float = attrs.field(default=-math.inf, init=False)
+    _before: float = attrs.field(default=0.0, init=False)
+    """The rate before the last cut; 0 if the limit had been lowered."""
+    _strays: int = attrs.field(default=0, init=False)
+    """How many refusals proved to be stray ones."""
     _odd: int = attrs.field(default=0, init=False)
-    """How many refusals came since that it does not explain."""
+    """How many came in a row that the rate does not explain ..."""
+    _odd_since: float = attrs.field(default=0.0, init=False)
+    """... since when ..."""
+    _odd_accepted: int = attrs.field(default=0, init=False)
+    """... how many were let in between these ..."""
     _odd_best: float = attrs.field(default=0.0, init=False)
-    """The most that was let in between two of these."""
+    """... the rate at which at most ..."""
+    _odd_least: float = attrs.field(default=0.0, init=False)
+    """... and at least, noise reckoned with ..."""
+    _doubt: float = attrs.field(default=1.0, init=False)
+    """... and how likely they came so soon one after the other, were they stray."""
     wanted: bool = False
     """Whether a request had to wait for the pace since it last grew."""
     waited_at: float = attrs.field(init=False)
     """When that was last so."""
 
     def __attrs_post_init__(self) -> None:
-        self.waited_at = self.refused_at
+        self.waited_at = self._cut_at = self.refused_at
 
     @classmethod
     def begin(cls, accepted: int, elapsed_s: float, now: float, *, most: float) -> Pace:
@@ -106,20 +140,63 @@ class Pace:
         rate, elapsed_s = self.bucket.rate, now - self.refused_at
         if elapsed_s < SHORT_S:
             return
-        found = self.accepted / elapsed_s
+        accepted = self.accepted
+        found = accepted / elapsed_s
         self.refused_at = self.grown_at = self.waited_at = now
         self.accepted = 0
         self._proved = max(self._proved, found)
-        if found < ODD_SHARE * self._proved and self._odd < MOST_ODD:
-            self._odd += 1
-            self._odd_best = max(self._odd_best, found)
+        if found >= ODD_SHARE * self._proved:
+            self._before = rate
+            if elapsed_s > NO_STRAY_S and not self._odd:
+                self._strays = 0
+            self._strays += self._odd
+            if not self._strays:
+                found, elapsed_s = self._together(found, elapsed_s)
+        elif self._is_lowered(accepted, found, now):
+            self._before, self._strays = 0.0, 0
+            self._proved = found = self._odd_best
+            elapsed_s = now - self._odd_since
+        else:
+            if self._strays and self._before > rate:
+                self._set(self._before, now)
             return
-        if self._odd == MOST_ODD:
-            self._proved = found = max(found, self._odd_best)
-        self._odd, self._odd_best = 0, 0.0
+        self._odd = 0
         lowest = max(rate * WORST_CUT, LEAST_RATE)
         self._set(max(lowest, min(found, rate) * FOUND_SHARE), now)
-        self.found_in_s = elapsed_s
+        self.found, self.found_in_s, self._cut_at = found, elapsed_s, now
+
+    def _together(self, found: float, elapsed_s: float) -> tuple[float, float]:
+        """Return a rate, and the time that tells it: with the last one, if both may be the same.
+
+        A bucket that is filled in steps may have had one more or one less in either time.
+        """
+        last, last_s = self.found, self.found_in_s
+        if abs(found - last) > last * STEP_S * (1 / elapsed_s + 1 / last_s):
+            return found, elapsed_s
+        both_s = elapsed_s + last_s
+        self._proved = found = (found * elapsed_s + last * last_s) / both_s
+        return found, min(both_s, LONG_S)
+
+    def _is_lowered(self, accepted: int, found: float, now: float) -> bool:
+        """Take in an odd refusal; return whether it is one of many that a lower limit explains."""
+        self._odd += 1
+        if self._odd == 1:  # what came before it may have been let in by the old limit
+            self._odd_since, self._odd_least, self._odd_best = now, math.inf, 0.0
+            self._odd_accepted, self._doubt = 0, 1.0
+            return False
+        counted = max(accepted, 1)
+        self._odd_accepted += counted
+        self._odd_best = max(self._odd_best, found)
+        self._odd_least = min(self._odd_least, found * (1.0 + 2.0 / math.sqrt(counted)))
+        self._doubt *= min(1.0, STRAY_SHARE * counted)
+        is_sure = self._odd >= LEAST_ODD and self._doubt <= LEAST_DOUBT and not self._strays
+        if self._odd < MOST_ODD and not is_sure:
+            return False
+        if self._odd_least >= ALIKE * self._odd_best or self._odd > MOST_STRAY * self._odd_accepted:
+            return True
+        self._strays += self._odd
+        self._odd = 0
+        return False
 
     def grow(self, now: float, *, most: float) -> None:
         """Let the pace grow with the time that nothing was refused, if somebody waited for it."""
@@ -128,7 +205,7 @@ class Pace:
             return
         self.grown_at = now
         if self.wanted:
-            since_s = now - self.refused_at
+            since_s = now - self._cut_at
             share = next(share for until, share in GROWTH if since_s < until)
             share = max(share, min(UNSURE_GROWTH / self.found_in_s, MOST_GROWTH))
             self._set(min(self.bucket.rate * (1.0 + share * min(elapsed_s, 5.0)), most), now)

@@ -1,0 +1,82 @@
+"""Which refusals a pace is cut by, and which are stray (`_policy/quota_pace.py`)."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from trillium._policy.quota_pace import FOUND_SHARE, NO_STRAY_S, Pace
+
+
+def paced_at(found: float) -> tuple[Pace, float]:
+    """Return a pace after ten seconds at so many requests a second, and the time."""
+    pace = Pace.begin(round(1.2 * found), 1.0, 0.0, most=math.inf)
+    pace.accepted = round(10 * found) + 1
+    pace.refused(10.0, 10.0)
+    return pace, 10.0
+
+
+def refuse(pace: Pace, now: float, accepted: list[int], pause_s: float = 2.0) -> float:
+    """Let so many in before each of some refusals; return when the last was."""
+    for count in accepted:
+        pace.accepted = count + 1
+        now += pause_s
+        pace.refused(now, now)
+    return now
+
+
+def test_what_several_times_tell_alike_is_known_better() -> None:
+    """So the pace grows more slowly, and fewer are refused: 10 + 10 + 20 s."""
+    pace, now = paced_at(80.0)
+    pace.bucket.set_amount(200.0, now)
+    pace.accepted = 881
+    pace.refused(now, now + 10.0)
+    assert pace.bucket.rate == pytest.approx(84.0 * FOUND_SHARE)
+    assert pace.found_in_s == 20.0
+    pace.bucket.set_amount(200.0, now)
+    refuse(pace, now + 10.0, [1680], 20.0)
+    assert pace.found_in_s == 40.0
+    pace.bucket.set_amount(200.0, now)
+    refuse(pace, now + 30.0, [2520], 20.0)
+    assert pace.bucket.rate == pytest.approx(126.0 * FOUND_SHARE), "another rate stands alone"
+    assert pace.found_in_s == 20.0
+
+
+def test_odd_refusals_that_are_not_alike_say_nothing_of_a_limit() -> None:
+    pace, now = paced_at(80.0)
+    before = pace.bucket.rate
+    now = refuse(pace, now, [100, 10, 100, 60, 90, 80, 100, 15, 100, 100, 20, 40])
+    assert pace.bucket.rate >= before
+
+
+def test_more_refusals_than_can_be_stray_are_a_limit_however_they_come() -> None:
+    pace, now = paced_at(80.0)
+    refuse(pace, now, [100, 0, 20, 0, 4, 0])
+    assert pace.bucket.rate < 40.0
+
+
+def test_a_low_rate_is_taken_for_lowered_after_fewer() -> None:
+    """Of ten requests hardly one meets a stray refusal, and not three times in a row."""
+    pace, now = paced_at(10.0)
+    refuse(pace, now, [10, 10, 10, 10])
+    assert pace.bucket.rate == pytest.approx(5.0 * FOUND_SHARE)
+
+
+def test_where_refusals_are_stray_a_cut_that_an_odd_one_follows_is_undone() -> None:
+    pace, now = paced_at(80.0)
+    before = pace.bucket.rate
+    now = refuse(pace, now, [60], 2.0)
+    now = refuse(pace, now, [130], 2.0)
+    assert pace.bucket.rate == pytest.approx(65.0 * FOUND_SHARE), "it may have been too fast"
+    refuse(pace, now, [60], 2.0)
+    assert pace.bucket.rate == before
+
+
+def test_where_no_refusal_was_stray_for_long_a_cut_stands() -> None:
+    pace, now = paced_at(80.0)
+    now = refuse(pace, now, [60], 2.0)
+    now = refuse(pace, now, [900, 900], NO_STRAY_S + 1.0)
+    before = pace.bucket.rate
+    refuse(pace, now, [60], 2.0)
+    assert pace.bucket.rate == before

@@ -124,6 +124,8 @@ class TrioThread(Generic[ResourceT]):
                 self._token.run_sync_soon(self._drain)
             except trio.RunFinishedError:
                 pass  # what is pending is abandoned
+            if (turns := self._turns) is not None:
+                turns.rouse()
 
     def post_pending(self, pending: Pending, callback: Callable[[], object]) -> None:
         """As `post`; `pending` is told if the thread ends before `settle` was called for it."""
@@ -180,7 +182,7 @@ class TrioThread(Generic[ResourceT]):
 
     def _run(self) -> None:
         try:
-            turns = Turns(Moderation())
+            turns = Turns(Moderation(), lambda: bool(self._inbox))
             self._context.run(functools.partial(trio.run, self._main, turns, clock=turns))
         except BaseException as error:  # noqa: BLE001, ASYNC103  # whoever waits is told
             self._error = error

@@ -1,7 +1,13 @@
-"""The turns of the trio loop, and what crosses to the host at the end of one."""
+"""The turns of the trio loop, and what crosses to the host at the end of one.
+
+While something is held, what else a socket brings could not cross before it is due either; so
+the loop does not look at its sockets until then. It rests, and takes all that has come in one
+turn: that saves the turns, which cost more than the crossings. A timer or the host ends the rest.
+"""
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import final
@@ -18,9 +24,20 @@ class Turns(trio.abc.Instrument, trio.abc.Clock):
     A task with a timer would do as well, at the price of a turn of its own for each crossing.
     """
 
-    def __init__(self, moderation: Moderation) -> None:
+    def __init__(self, moderation: Moderation, is_awaited: Callable[[], bool]) -> None:
+        """Make them for one run.
+
+        Args:
+            moderation: When to cross.
+            is_awaited: Whether the host has something for the trio thread to do.
+        """
         self._moderation = moderation
+        self._is_awaited = is_awaited
         self._flushes: list[Callable[[], object]] = []
+        self._bed = threading.Lock()
+        self._bed.acquire()
+        self._resting = False
+        self._rested = False
 
     def hold(self, flush: Callable[[], object]) -> None:
         """Have `flush` called at the end of this turn or of one soon; it must not raise."""
@@ -31,17 +48,33 @@ class Turns(trio.abc.Instrument, trio.abc.Clock):
         """Have what is held called at the end of this turn."""
         self._moderation.hurry()
 
+    def rouse(self) -> None:
+        """End the rest, for there is something to be done. From any thread."""
+        if self._resting:
+            self._resting = False
+            try:
+                self._bed.release()
+            except RuntimeError:
+                pass  # another thread did
+
     def flush(self) -> None:
-        """Call what is to be called, now."""
-        while self._flushes:
-            self._flushes.pop()()
+        """Call what is held, now."""
+        self._moderation.hurry()
+        self._flush_due()
+
+    def _flush_due(self) -> None:
+        if self._flushes and self._moderation.is_due(self.current_time()):
+            while self._flushes:
+                self._flushes.pop()()
 
     # As an instrument.
 
     def before_io_wait(self, timeout: float) -> None:  # noqa: ARG002  # trio's word
         """All tasks that could run have run."""
-        if self._flushes and self._moderation.is_due(self.current_time()):
-            self.flush()
+        if self._rested:
+            self._rested = False  # what has come meanwhile goes over with what was held
+        else:
+            self._flush_due()
 
     # As a clock, which is trio's own but for the end of a wait.
 
@@ -53,9 +86,20 @@ class Turns(trio.abc.Instrument, trio.abc.Clock):
         return time.perf_counter()
 
     def deadline_to_sleep_time(self, deadline: float) -> float:
-        """Return how long a turn may wait for news: until a deadline, or until a crossing is due.
+        """Return how long a turn may wait for news: until a deadline.
 
-        One that is due already happens before the wait.
+        If a crossing is due before that, the wait is here, and the turn has none.
         """
         now, due_at = time.perf_counter(), self._moderation.due_at
-        return (due_at if now < due_at < deadline else deadline) - now
+        if not now < due_at < deadline:
+            return deadline - now
+        self._rest(due_at - now)
+        self._rested = True
+        return 0.0
+
+    def _rest(self, seconds: float) -> None:
+        self._resting = True
+        # A host says that there is something, and then looks whether we rest; we do the reverse.
+        if not self._is_awaited():
+            self._bed.acquire(timeout=seconds)
+        self._resting = False

@@ -110,7 +110,7 @@ class Completion:
     id: str | int | None
     """The request's id, as it was given."""
     index: int
-    """The request's place in its batch, from 0."""
+    """The request's place in its batch, from 0; of a single call always 0."""
     model: str
     """The name asked for."""
     endpoint: str

@@ -36,7 +36,13 @@ class BudgetReport:
 
 
 class Observer(Protocol):
-    """What a progress line, a log or a tracer is told. All times are in seconds."""
+    """What a progress line, a log or a tracer is told. All times are in seconds.
+
+    `index` is a request's place in its batch. A single call (`complete`, `stream`) is
+    like a batch of one: its index is 0, and that of others at the same time is 0 too. What tells
+    them apart is the id that the request was given, which its outcome has; or a context variable,
+    as an observer is called in the context of whoever asked.
+    """
 
     def admitted(self, *, index: int, model: str, endpoint: str) -> None:
         """A request left the queue: its first attempt is about to be sent."""

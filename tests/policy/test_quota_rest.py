@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trillium._policy.quota import Quota
+from trillium._policy.quota_bucket import Bucket
+from trillium._policy.quota_fills import REFUSALS, STEP_S
 from trillium._policy.quota_meter import HEADERS_PER_S, REST_LEAST, Charge, Meter
 from trillium._policy.token_estimate import RequestSize, size_of
 from trillium.limits import Counted, Limits, LimitSighting
@@ -142,6 +144,23 @@ def test_at_rest_a_request_of_usual_size_is_known_to_fit() -> None:
     assert meter.surely_fits(size)
     assert meter.surely_fits(RequestSize(300, 1, 0, None))
     assert not meter.surely_fits(RequestSize(99_990, 1, 0, 100)), "a closer look may say otherwise"
+
+
+@pytest.mark.parametrize(("sent_at", "shrinks"), [(1.2, False), (1.0 + STEP_S, True)])
+def test_a_volley_too_many_as_a_rest_ends_is_not_for_longer_steps(
+    sent_at: float, shrinks: bool
+) -> None:
+    """What was left had been guessed; later on refusals mean that a bucket is seldom filled."""
+    bucket = Bucket(Counted.REQUESTS, 900.0, 60.0)
+    bucket.follow(700.0, 1.0)
+    missing = bucket.take(1.0, 1.1)
+    bucket.see(699.0, missing, 1.15, 1.1, sent=bucket.sent, cost=1.0)
+    missing = bucket.take(690.0, sent_at)
+    bucket.see(0.0, missing, sent_at + 0.01, sent_at, sent=bucket.sent, cost=1.0)
+    before = bucket.room
+    for _ in range(REFUSALS):
+        bucket.refused(1.0, sent_at, sent_at + 0.01)
+    assert (bucket.room < before) is shrinks
 
 
 @given(

@@ -271,6 +271,8 @@ class Bucket:
     def refused(self, cost: float, sent_at: float, now: float) -> None:
         """Take in a refusal of what would have cost so much, after `see` of its headers."""
         held_s = self._level / self.rate
+        if sent_at - self._known_from < STEP_S:
+            return  # what was left had been guessed: a volley too many shows no longer step
         if self._remaining < cost and self._fills.refused(held_s, sent_at, now):
             self._judge([min(a, b) for a, b in zip(*self._spans, strict=True)])
 

@@ -4,7 +4,7 @@ Most fill continuously, or by the second: so much is kept in reserve. Some let i
 seconds, or in a minute, and then start anew. From outside that is a bucket that is filled in longer
 steps, and whoever takes it for one that is filled by the second has emptied it long before the
 next fill. Then requests are refused, with headers that show nothing left, though a step was kept.
-After a few of these the next longer steps are reckoned with; longer ones are believed for a while.
+After a second flock of these the next longer steps are reckoned with, and believed for a while.
 
 (That the bucket seems to shrink between two fills shows the same before anything is refused. It was
 tried, and met no refusals in virtual time. Over sockets requests overtook one another by a second,
@@ -24,8 +24,11 @@ import attrs
 STEPS_S: Final = (1.0, 10.0, 60.0)
 """Between two fills, in seconds; Azure looks at windows of one and of ten."""
 STEP_S: Final = STEPS_S[0]
-REFUSALS: Final = 3
-"""So many are no accident: one in 30,000 is, where a fill and a request meet."""
+FLOCKS: Final = 2
+"""So many flocks of refusals are no accident; one is, where a fill and a request meet (one request
+in 30,000), or where what was sent before anything was known is reckoned too low ..."""
+TOGETHER_S: Final = 90.0
+"""... if there is no more time than this between them."""
 HELD_S: Final = 0.9 * STEPS_S[1]
 """How much a bucket holds at least that is filled so seldom; it may not be quite full at first."""
 BELIEVED_S: Final = 600.0
@@ -41,10 +44,9 @@ class Fills:
     """Never more apart than this: the limit's window."""
     step_s: float = attrs.field(init=False)
     """How far apart they may be."""
-    _refusals: int = attrs.field(default=0, init=False)
-    """How many there were since that is so."""
+    _flocks: int = attrs.field(default=0, init=False)
+    """How many came since that is so, one soon after the other."""
     _refused_at: float = attrs.field(default=-math.inf, init=False)
-    _longer_at: float = attrs.field(default=-math.inf, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.step_s = min(STEP_S, self.most_s)
@@ -54,24 +56,23 @@ class Fills:
 
         Args:
             held_s: How much the bucket has held, in seconds of the rate.
-            sent_at: When the request was sent: what went before the steps were longer says no more.
+            sent_at: When the request was sent: before the last refusal, it is of the same flock.
             now: The time.
         """
         self.forget(now)
-        if sent_at < self._longer_at:
+        last, self._refused_at = self._refused_at, now
+        if sent_at < last:
             return False
-        self._refused_at = now
-        self._refusals += 1
-        if held_s < HELD_S or self._refusals < REFUSALS:
+        self._flocks = self._flocks + 1 if now - last <= TOGETHER_S else 1
+        if held_s < HELD_S or self._flocks < FLOCKS:
             return False
-        before, self._refusals = self.step_s, 0
+        before, self._flocks = self.step_s, 0
         longer = (step_s for step_s in STEPS_S if step_s > before)
         self.step_s = min(next(longer, self.most_s), self.most_s)
-        self._longer_at = now
         return self.step_s > before
 
     def forget(self, now: float) -> None:
         """Take the steps for short again if it is long ago that anything was refused."""
         if now - self._refused_at > BELIEVED_S:
-            self._refusals = 0
+            self._flocks = 0
             self.step_s = min(STEP_S, self.most_s)

@@ -55,6 +55,20 @@ def test_hurry_without_anything_makes_no_later_crossing_urgent() -> None:
     assert not moderation.is_due(11)
 
 
+def test_where_crossings_follow_each_other_there_is_rest_between_them() -> None:
+    moderation = Moderation(window_s=2)
+    for now, rests_until in ((10, math.inf), (13, 15), (15, 17), (19, math.inf), (21, 23)):
+        moderation.hold()
+        assert moderation.is_due(now)
+        assert moderation.rests_until == rests_until
+    moderation.hold()
+    moderation.hurry()
+    assert moderation.is_due(21)
+    assert moderation.rests_until == math.inf  # answers are not waited for
+    moderation.hold()
+    assert moderation.rests_until == moderation.due_at == 23
+
+
 @given(STEPS)
 def test_nothing_waits_longer_than_a_window_and_nothing_crosses_without_cause(steps) -> None:
     moderation = Moderation(window_s=2)

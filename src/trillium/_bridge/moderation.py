@@ -36,10 +36,22 @@ class Moderation:
     window_s: float = WINDOW_S
     _crossed_at: float = attrs.field(default=-math.inf, init=False)
     _due_at: float = attrs.field(default=math.inf, init=False)
+    _dense: bool = attrs.field(default=False, init=False)
+    """Whether the last crossing came soon after the one before, and was not urgent."""
 
     @property
     def due_at(self) -> float:
         """When to cross: `inf` if there is nothing to, `-inf` if it is urgent."""
+        return self._due_at
+
+    @property
+    def rests_until(self) -> float:
+        """Until when what comes up could not cross, or would not alone; `inf`: it could now.
+
+        While crossings are less than two windows apart, more is to be expected.
+        """
+        if self._due_at == math.inf and self._dense:
+            return self._crossed_at + self.window_s
         return self._due_at
 
     def hold(self) -> None:
@@ -56,6 +68,8 @@ class Moderation:
         """Whether to cross now; if so, it is taken for done."""
         if now < self._due_at:
             return False
+        soon = now - self._crossed_at < 2 * self.window_s
+        self._dense = soon and self._due_at != -math.inf
         self._crossed_at = now
         self._due_at = math.inf
         return True

@@ -1,8 +1,9 @@
 """The turns of the trio loop, and what crosses to the host at the end of one.
 
 While something is held, what else a socket brings could not cross before it is due either; so
-the loop does not look at its sockets until then. It rests, and takes all that has come in one
-turn: that saves the turns, which cost more than the crossings. A timer or the host ends the rest.
+the loop does not look at its sockets until then, nor until the next crossing where they follow
+each other. It rests, and takes all that has come in one turn: that saves the turns, which cost
+more than the crossings. There is no rest beyond a timer, and the host ends it.
 """
 
 from __future__ import annotations
@@ -88,12 +89,13 @@ class Turns(trio.abc.Instrument, trio.abc.Clock):
     def deadline_to_sleep_time(self, deadline: float) -> float:
         """Return how long a turn may wait for news: until a deadline.
 
-        If a crossing is due before that, the wait is here, and the turn has none.
+        If there is a rest before that, the wait is here, and the turn has none.
         """
-        now, due_at = time.perf_counter(), self._moderation.due_at
-        if not now < due_at < deadline:
+        self._flush_due()
+        now, rests_until = time.perf_counter(), self._moderation.rests_until
+        if not now < rests_until < deadline:
             return deadline - now
-        self._rest(due_at - now)
+        self._rest(rests_until - now)
         self._rested = True
         return 0.0
 

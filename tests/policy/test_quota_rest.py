@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trillium._policy.quota import Quota
 from trillium._policy.quota_bucket import Bucket
-from trillium._policy.quota_fills import REFUSALS, STEP_S
+from trillium._policy.quota_fills import FLOCKS, STEP_S
 from trillium._policy.quota_meter import HEADERS_PER_S, REST_LEAST, Charge, Meter
 from trillium._policy.token_estimate import RequestSize, size_of
 from trillium.limits import Counted, Limits, LimitSighting
@@ -158,8 +158,9 @@ def test_a_volley_too_many_as_a_rest_ends_is_not_for_longer_steps(
     missing = bucket.take(690.0, sent_at)
     bucket.see(0.0, missing, sent_at + 0.01, sent_at, sent=bucket.sent, cost=1.0)
     before = bucket.room
-    for _ in range(REFUSALS):
-        bucket.refused(1.0, sent_at, sent_at + 0.01)
+    for number in range(FLOCKS):
+        again = sent_at + number / 50
+        bucket.refused(1.0, again, again + 0.01)
     assert (bucket.room < before) is shrinks
 
 

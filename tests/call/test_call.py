@@ -107,6 +107,15 @@ def test_what_cannot_succeed_is_not_tried_again(line: Scripted, kind: ErrorKind)
     run_simulated(main)
 
 
+def test_a_providers_sentence_is_followed_by_why_it_is_final() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        provider.script([Scripted(status=401, text="The key is no good.")])
+        with pytest.raises(trillium.RequestError, match=r"The key is no good; the same request"):
+            await client.complete("hi")
+
+    run_simulated(main)
+
+
 def test_retry_after_is_a_lower_bound() -> None:
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
         provider.script([Scripted(status=429, headers={"retry-after": "40"})])

@@ -404,10 +404,12 @@ class Call:
         elapsed_s = None if retry.started_at is None else now - retry.started_at
         headers = None if self._attempt is None else self._attempt.headers
         endpoint = self.route.station.endpoint.name
-        why = "" if end.why == fault.message else f"; {end.why}"
+        what = fault.message
+        if end.why != what:
+            what = f"{what.removesuffix('.')}; {end.why}"
         possibly_billed_usd = self._possibly_billed() if retry.abandoned else ZERO
         error = ERROR_CLASSES[fault.kind](
-            f"{endpoint}: {fault.message}{why}",
+            f"{endpoint}: {what}",
             kind=fault.kind,
             request_id=self.request.id,
             attempts=retry.attempts,

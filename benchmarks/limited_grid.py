@@ -1,8 +1,8 @@
 """Limits in every setting, in virtual time: ``python -m benchmarks.limited_grid [quick | full]``.
 
 A change to what learns limits may help one setting and harm another; so this goes through all of
-them, tells which are above their mark, and the worst of each kind. ``quick`` takes a minute or
-two, ``full`` about twelve.
+them, tells which are above their mark, and the worst of each kind. ``quick`` takes five
+minutes, ``full`` about half an hour.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def kind_of(setting: Setting) -> Kind:
     if setting.stray_share:
         return Kind(name="stray refusals")
     if setting.halved_at is not None:
-        return Kind(name="halved", refused=0.0 if setting.told and setting.headers else 0.01)
+        return Kind(name="halved", refused=0.01)
     if setting.told:
         ratio = math.inf
         if setting.headers:

@@ -146,6 +146,20 @@ def test_at_rest_a_request_of_usual_size_is_known_to_fit() -> None:
     assert not meter.surely_fits(RequestSize(99_990, 1, 0, 100)), "a closer look may say otherwise"
 
 
+def test_an_answer_that_took_long_tells_of_what_was_left_long_ago() -> None:
+    """Some 800 were sent since, and answered before it."""
+    meter = Quota().meter("m")
+    late, soon = charge_of(meter), charge_of(meter)
+    late.taken_at, soon.taken_at = 0.1, 0.9
+    meter.learn([seen(1000.0, 999.0)], charge_of(meter), 0.05)
+    let_go(meter, 800)
+    meter.in_flight = 1
+    meter.learn([seen(1000.0, 190.0)], soon, 1.0)
+    assert not meter.resting
+    meter.learn([seen(1000.0, 980.0)], late, 1.1)
+    assert not meter.resting
+
+
 @pytest.mark.parametrize(("sent_at", "shrinks"), [(1.2, False), (1.0 + STEP_S, True)])
 def test_a_volley_too_many_as_a_rest_ends_is_not_for_longer_steps(
     sent_at: float, shrinks: bool

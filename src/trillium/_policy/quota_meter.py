@@ -34,6 +34,7 @@ from trillium._policy.in_flight import InFlightBound
 from trillium._policy.quota_bucket import Amounts, Bucket
 from trillium._policy.quota_pace import Pace
 from trillium._policy.quota_start import SlowStart
+from trillium._policy.quota_tally import Tally
 from trillium._policy.token_estimate import RequestSize, TokenEstimate, size_of
 from trillium.limits import ChargeRule, Counted, LimitSighting
 from trillium.messages import Request
@@ -122,6 +123,9 @@ class Meter:
     _young: list[Request] | None = attrs.field(factory=list, init=False)
     """What was sent without a charge until the first response came; None from then on."""
     _responses: int = attrs.field(default=0, init=False)
+    _refused: int = attrs.field(default=0, init=False)
+    _let_go: Tally = attrs.field(factory=Tally, init=False)
+    """How many were let go in all, when headers were read."""
     _holds: int = attrs.field(default=0, init=False)
     _looked: tuple[float, int] = attrs.field(default=(-math.inf, 0), init=False)
     _looked_before: tuple[float, int] = attrs.field(default=(-math.inf, 0), init=False)
@@ -362,12 +366,15 @@ class Meter:
             for marked, cost, missing, sent in charge.marks:
                 if marked is bucket:
                     bucket.see(remaining, missing, now, charge.taken_at, sent=sent, cost=cost)
-        self._rest(left, charge.amounts, now)
+        self._rest(left, charge, now)
 
-    def _rest(self, left: dict[Bucket, float], amounts: Amounts, now: float) -> None:
+    def _rest(self, left: dict[Bucket, float], charge: Charge, now: float) -> None:
         """Rest, or go on resting, if so much is left that no limit can bind for a while."""
         spare = math.inf
-        in_flight = self.in_flight
+        amounts, let_go = charge.amounts, self.accepted + self._refused
+        # Those in flight may come in later yet, others came in since and are answered.
+        in_flight = max(self.in_flight, self._let_go.since(charge.taken_at, let_go))
+        self._let_go.note(now, let_go)
         if self.pace is not None or self.shared or self.held_until > now:
             spare = 0.0
         for bucket in self.own:
@@ -431,6 +438,7 @@ class Meter:
             for peer in self.peers:
                 peer.hold(until)
         self.accepted -= 1
+        self._refused += 1
         if self.pace is not None:
             self.pace.refused(charge.taken_at, now, news=not explained)
         elif not explained:

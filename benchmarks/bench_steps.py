@@ -151,6 +151,7 @@ class _Flow:
 
     def __init__(self, meter: Meter, waiting: int) -> None:
         self.admission, self.meter = Admission(), meter
+        meter.begin_at_once()  # as after the first answers
         self.permits = (Places(1),)
         self.now = 0.0
         self.held = self._ticket()

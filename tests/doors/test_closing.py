@@ -136,3 +136,19 @@ def test_what_is_asked_while_it_closes_is_refused_and_hangs_nobody(where, again)
     for thread in threads:
         thread.join(10)
     assert ends == ["told"] * 4
+
+
+def test_a_post_that_is_interrupted_silences_no_later_one(where, monkeypatch) -> None:
+    """As Ctrl-C does, between the note that the thread was told and the telling."""
+    with sync.open_client(**where) as client:
+        thread = client._thread
+        assert thread is not None
+        with monkeypatch.context() as patched:
+
+            def wake() -> None:
+                raise KeyboardInterrupt
+
+            patched.setattr(thread, "wake", wake)
+            with pytest.raises(KeyboardInterrupt):
+                client.limits()
+        assert client.complete("?").success

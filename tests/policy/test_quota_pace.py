@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from trillium._policy.quota_pace import FOUND_SHARE, NO_STRAY_S, Pace
+from trillium._policy.quota_pace import FOUND_SHARE, MOST_BACK, NO_STRAY_S, Pace
 
 
 def paced_at(found: float) -> tuple[Pace, float]:
@@ -80,3 +80,14 @@ def test_where_no_refusal_was_stray_for_long_a_cut_stands() -> None:
     before = pace.bucket.rate
     refuse(pace, now, [60], 2.0)
     assert pace.bucket.rate == before
+
+
+def test_a_pace_that_goes_back_does_not_run_away() -> None:
+    pace, now = paced_at(80.0)
+    now = refuse(pace, now, [60], 2.0)
+    pace.bucket.set_amount(1000.0, now)
+    now = refuse(pace, now, [160], 2.0)
+    assert pace.bucket.rate == pytest.approx(250.0), "no refusal cuts it to less than a quarter"
+    pace.bucket.set_amount(70.0, now)
+    refuse(pace, now, [60], 2.0)
+    assert pace.bucket.rate == pytest.approx(80.0 * MOST_BACK)

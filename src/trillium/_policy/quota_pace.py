@@ -56,6 +56,8 @@ STRAY_SHARE: Final = 0.02
 """... if this share of all requests met one ..."""
 LEAST_DOUBT: Final = 0.01
 """... which is held to be so unlikely; at a few requests in a second each refusal is a share."""
+MOST_BACK: Final = 1.5
+"""A pace goes back to no more than so many times the proved rate: else it could run away."""
 NO_STRAY_S: Final = 10.0
 """Where there was no refusal for so long before one that the rate explains, none are stray."""
 MOST_STRAY: Final = 0.1
@@ -157,8 +159,9 @@ class Pace:
             self._proved = found = self._odd_best
             elapsed_s = now - self._odd_since
         else:
-            if self._strays and self._before > rate:
-                self._set(self._before, now)
+            before = min(self._before, MOST_BACK * self._proved)
+            if self._strays and before > rate:
+                self._set(before, now)
             return
         self._odd = 0
         lowest = max(rate * WORST_CUT, LEAST_RATE)

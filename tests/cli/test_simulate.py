@@ -115,8 +115,8 @@ def test_a_fault_that_is_none_is_refused(faults: tuple[str, ...], said: str) -> 
 
 @pytest.mark.slow
 async def test_it_serves_until_it_is_interrupted_and_says_what_was_asked(place: Path) -> None:
-    flags = ("--ledger", "ledger.jsonl", "--key", "open-sesame", "--model", "any")
-    flags += ("--output-tokens", "9")
+    flags = ["--ledger", "ledger.jsonl", "--key", "open-sesame", "--model", "any"]
+    flags += ["--output-tokens", "9"]
     with Started("simulate", *flags, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         greeting = "".join(

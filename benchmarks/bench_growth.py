@@ -16,15 +16,13 @@ CONNECTIONS = (10, 50, 100, 500, 1_000, 2_500, 5_000)
 QUICK_COUNTS = (1_000, 4_000)
 QUICK_CONNECTIONS = (50, 1_000)
 LATENCY_MS = 50
-ROUNDS = 3
-"""Fewer than elsewhere: a trend is looked for, over many points."""
 
 Results = dict[int, dict[str, Series]]
 
 
 def run(plan: Plan) -> Answer:
     """Measure the cost per request over both axes."""
-    plan = attrs.evolve(plan, rounds=1 if plan.quick else min(plan.rounds, ROUNDS))
+    plan = attrs.evolve(plan, rounds=1 if plan.quick else plan.rounds)
     names = QUICK if plan.quick else NAMES
     by_count: Results = {
         count: measure(Case(name=f"{count:,} requests, 100 in flight", count=count), plan, names)

@@ -72,6 +72,8 @@ class LateMachine(RuleBasedStateMachine):
     def reserve(self, tokens: int) -> None:
         charge = Charge()
         self.meter.measure(charge, RequestSize(4 * tokens, 1, 0, tokens))
+        if any(charge.amounts[INDEX[kept]] > self._largest(kept) for kept in KEPT):
+            return  # the provider's bucket, of which nobody tells, may never hold so much
         at = self.meter.ready_at(charge, self.now)
         assert self.now <= at < self.now + 1e6, "it would starve"
         self.now = at
@@ -86,6 +88,11 @@ class LateMachine(RuleBasedStateMachine):
             for counted, exact in self.exact.items()
         ]
         self.in_flight.append(Sent(charge, sightings))
+
+    def _largest(self, counted: Counted) -> float:
+        """What a bucket holds for sure when nothing is missing: the next fill may be due yet."""
+        exact = self.exact[counted]
+        return exact.capacity - exact.rate * exact.step
 
     @rule(seconds=st.floats(0.0, 5.0))
     def let_time_pass(self, seconds: float) -> None:
@@ -110,8 +117,13 @@ class LateMachine(RuleBasedStateMachine):
             naive = self.naive[counted]
             naive.missing = max(0.0, naive.missing + difference)
         if self.by is ChargeRule.SUM:
-            # Its exact bucket of all tokens took the input as it was reckoned at the send.
+            # Its exact bucket of all tokens took the input as it was reckoned at the send: it is
+            # put right, and what was told until then is not.
             sent.sightings = [s for s in sent.sightings if s.counted is not Counted.TOKENS]
+            exact, which = self.exact[Counted.TOKENS], INDEX[Counted.TOKENS]
+            exact.refill(self.now)
+            differs = sent.charge.amounts[which] - actual[which]
+            exact.level = min(exact.capacity, exact.level + differs)
         self.meter.answered(sent.charge, (given, out, 0), self.now)
         self.meter.learn(sent.sightings, sent.charge, self.now)
 

@@ -15,11 +15,12 @@ import attrs
 
 from benchmarks.limited_cases import Figures, Setting, figures, job
 from trillium._policy.admission import Admission, Ticket
+from trillium._policy.charge import Charge
 from trillium._policy.concurrency import Concurrency
 from trillium._policy.places import Places
 from trillium._policy.quota import Quota
 from trillium._policy.quota_bucket import WHICH
-from trillium._policy.quota_meter import Charge, Meter
+from trillium._policy.quota_meter import Meter
 from trillium._policy.token_estimate import size_of
 from trillium.limits import Counted, Limits, LimitSighting
 from trillium.messages import Request

@@ -6,7 +6,6 @@ import functools
 import os
 import ssl
 from collections.abc import AsyncIterable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager
 from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, final
@@ -27,7 +26,7 @@ from trillium._batch.record import Record
 from trillium._batch.run import Batch
 from trillium._call.account import open_purse
 from trillium._call.call import Call
-from trillium._call.nurseries import open_private_nursery
+from trillium._call.lifetime import Lifetime
 from trillium._call.route import Route
 from trillium._call.routes import Routes
 from trillium._call.single import outcome_of, single_call
@@ -41,7 +40,6 @@ from trillium._transport.choice import UserTransport, open_transport
 from trillium._transport.exchange import Transport
 from trillium.completions import Completion, Failure, Outcome
 from trillium.endpoints import Endpoint, Model
-from trillium.errors import ClientClosedError, UsageError
 from trillium.limits import LimitReport, Limits
 from trillium.messages import Message, Request, as_request
 from trillium.observers import Observer
@@ -103,21 +101,17 @@ class Client:
         self._observer = observer
         self._budget = budget
         self._purse = None if budget is None else Purse((budget,))
-        self._state = "new"
-        self._block: AbstractAsyncContextManager[trio.Nursery] | None = None
-        self._nursery: trio.Nursery | None = None
+        self._lifetime = Lifetime(self._routes.aclose)
 
     def __repr__(self) -> str:
         routes = self._routes
         default = "" if routes.default_model is None else f"/{routes.default_model}"
-        return f"<trillium.Client {routes.endpoint.name}{default}, {self._state}>"
+        return f"<trillium.Client {routes.endpoint.name}{default}, {self._lifetime.state}>"
 
     # Its lifetime.
 
     async def __aenter__(self) -> Self:
-        self._open()
-        self._block = open_private_nursery()
-        self._nursery = await self._block.__aenter__()
+        await self._lifetime.enter()
         return self
 
     async def __aexit__(
@@ -126,16 +120,7 @@ class Client:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        assert self._block is not None
-        assert self._nursery is not None
-        self._state = "closed"
-        try:
-            await self._routes.aclose()
-        finally:
-            self._nursery.cancel_scope.cancel()
-            # It waits for the nursery's own tasks alone, and those are cancelled.
-            suppressed = await self._block.__aexit__(kind, error, traceback)  # noqa: ASYNC102
-        return suppressed
+        return await self._lifetime.leave(kind, error, traceback)
 
     async def open(self) -> None:
         """Open the client by hand; `aclose` ends it. Prefer `async with`.
@@ -143,7 +128,7 @@ class Client:
         Raises:
             UsageError: It was opened before, or this is no trio program.
         """
-        self._open()
+        self._lifetime.begin()
         await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
@@ -151,21 +136,8 @@ class Client:
 
         What is in flight raises a `ClientClosedError`, and what waits to be sent does so then.
         """
-        self._state = "closed"
-        await self._routes.aclose()
+        await self._lifetime.end()
         await trio.lowlevel.checkpoint()
-
-    def _open(self) -> None:
-        try:
-            trio.lowlevel.current_task()
-        except RuntimeError:
-            msg = "a client lives in a trio program: trio.run(main)"
-            raise UsageError(msg) from None
-        if self._state != "new":
-            raise UsageError(
-                f"this client is {self._state}: make another one with open_client(...)"
-            )
-        self._state = "open"
 
     # What it does.
 
@@ -248,7 +220,7 @@ class Client:
             InvalidRequestError: A bound that is none, or a budget without a price.
             ClientClosedError: The client is not open.
         """
-        self._check_open()
+        self._lifetime.check_open()
         check_batch(requests, concurrency, deadline_s)
         concurrency, adaptive, expected = concurrency_of(
             concurrency, self._routes.concurrency, begin_with=DEFAULT_CONCURRENCY
@@ -322,7 +294,7 @@ class Client:
             InvalidRequestError: A prompt names a model, or a model stands twice. Nothing was sent.
             ClientClosedError: The client is not open.
         """
-        self._check_open()
+        self._lifetime.check_open()
         ask = functools.partial(
             self.complete_all, concurrency=concurrency, timeouts=timeouts, deadline_s=deadline_s
         )
@@ -368,7 +340,7 @@ class Client:
         """
         from trillium._comparing.run import Comparing, Terms  # noqa: PLC0415  # few compare
 
-        self._check_open()
+        self._lifetime.check_open()
         comparing = Comparing(
             prompts,
             models,
@@ -447,7 +419,7 @@ class Client:
             ClientClosedError: The client is not open.
         """
         named = model is not None or self._routes.default_model is not None
-        self._check_open()
+        self._lifetime.check_open()
         route = self._routes.route(model) if named else self._routes.route_without_model()
         return await verify(route, self._purse, named=named, timeouts=timeouts or self._timeouts)
 
@@ -475,25 +447,19 @@ class Client:
         assume: Assumptions | None,
         sample: int,
     ) -> Planner:
-        self._check_open()
+        self._lifetime.check_open()
         from trillium._planning.planning import Planner, PlanOptions  # noqa: PLC0415  # simulator
 
         options = PlanOptions(concurrency, limits, as_budget(budget), assume, sample)
         return Planner(self._routes, self.batch, self._timeouts, self._budget, options)
 
-    def _check_open(self) -> None:
-        if self._state == "new":
-            raise ClientClosedError("the client is not open: use async with open_client(...)")
-        if self._state == "closed":
-            raise ClientClosedError("the client is closed: make another one with open_client(...)")
-
     def _route(self, model: str | Model | None) -> Route:
-        self._check_open()
+        self._lifetime.check_open()
         return self._routes.route(model)
 
     def _open_transport(self, endpoint: Endpoint) -> Transport:
         if endpoint.name == SIM and endpoint.base_url == SIM_BASE_URL:
-            return SimTransport(self._nursery)
+            return SimTransport(self._lifetime.nursery)
         return open_transport(
             endpoint.base_url, self._given_transport, ssl_context=self._ssl_context
         )

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from trillium._policy.charge import Charge
 from trillium._policy.quota import Quota
 from trillium._policy.quota_bucket import LOG_GRAIN_S, MAX_LOG, SLACK_S, Bucket
-from trillium._policy.quota_meter import FIRST_HOLD_S, LEAST_HOLD_S, Charge, Meter
+from trillium._policy.quota_meter import FIRST_HOLD_S, LEAST_HOLD_S, Meter
 from trillium._policy.quota_pace import (
     FOUND_SHARE,
     GROWTH,

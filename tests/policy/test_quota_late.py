@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.policy.test_quota import INDEX, Exact, Naive
+from trillium._policy.charge import Charge
 from trillium._policy.quota import Quota
-from trillium._policy.quota_meter import Charge
 from trillium._policy.token_estimate import RequestSize
 from trillium.limits import ChargeRule, Counted, Limits, LimitSighting
 

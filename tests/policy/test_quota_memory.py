@@ -6,9 +6,10 @@ import math
 
 import pytest
 
+from trillium._policy.charge import Charge
 from trillium._policy.quota import Quota
 from trillium._policy.quota_memory import recall
-from trillium._policy.quota_meter import Charge, Meter
+from trillium._policy.quota_meter import Meter
 from trillium.limits import Counted, LimitReport, Limits, LimitSighting
 
 

@@ -9,9 +9,10 @@ from collections import deque
 import attrs
 import pytest
 
+from trillium._policy.charge import Charge
 from trillium._policy.quota import Quota
 from trillium._policy.quota_bucket import Bucket
-from trillium._policy.quota_meter import Charge, Meter
+from trillium._policy.quota_meter import Meter
 from trillium._policy.token_estimate import RequestSize
 from trillium.limits import Counted, Limits, LimitSighting
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trillium._policy.charge import Charge
 from trillium._policy.quota import Quota
 from trillium._policy.quota_bucket import Bucket
 from trillium._policy.quota_fills import FLOCKS, STEP_S
-from trillium._policy.quota_meter import HEADERS_PER_S, REST_LEAST, Charge, Meter
+from trillium._policy.quota_meter import HEADERS_PER_S, REST_LEAST, Meter
 from trillium._policy.token_estimate import RequestSize, size_of
 from trillium.limits import Counted, Limits, LimitSighting
 from trillium.messages import Request

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from trillium._policy.admission import Admission, Ticket
+from trillium._policy.charge import Charge
 from trillium._policy.places import Places
 from trillium._policy.quota import Quota
-from trillium._policy.quota_meter import Charge, Meter
+from trillium._policy.quota_meter import Meter
 from trillium._policy.quota_start import ENOUGH, FIRST, SlowStart
 from trillium.limits import Counted, Limits, LimitSighting
 from trillium.messages import Request

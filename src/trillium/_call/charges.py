@@ -11,8 +11,8 @@ from trillium._call.attempt import Attempt
 from trillium._call.route import Route
 from trillium._policy.adaptive_places import AdaptivePlaces
 from trillium._policy.admission import Ticket
+from trillium._policy.charge import Charge
 from trillium._policy.quota_bucket import WHICH
-from trillium._policy.quota_meter import Charge
 from trillium._policy.retry_policy import THROTTLED_KINDS
 from trillium._policy.token_estimate import size_of
 from trillium._wire.rate_limit_headers import rate_limit_fields

@@ -16,8 +16,9 @@ from trillium._money.cost import worst_cost
 from trillium._money.tariff import Tariff
 from trillium._policy.adaptive_places import AdaptivePlaces
 from trillium._policy.admission import Permit, Ticket
+from trillium._policy.charge import Charge
 from trillium._policy.quota import Quota, report_of_places
-from trillium._policy.quota_meter import Charge, Meter
+from trillium._policy.quota_meter import Meter
 from trillium._policy.retry_budget import RetryBudget
 from trillium._policy.retry_policy import RetryPolicy
 from trillium._policy.token_estimate import size_of

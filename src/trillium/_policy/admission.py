@@ -39,8 +39,9 @@ from typing import Protocol, final
 
 import attrs
 
+from trillium._policy.charge import Charge
 from trillium._policy.quota_bucket import Bucket
-from trillium._policy.quota_meter import Charge, Meter
+from trillium._policy.quota_meter import Meter
 from trillium._policy.token_estimate import size_of
 from trillium.errors import LocalProtocolError
 from trillium.messages import Request

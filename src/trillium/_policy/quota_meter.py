@@ -1,13 +1,7 @@
-"""What the requests of one model are charged, and when they may go: a meter of all their limits.
+"""When the requests of one model may go: a meter of all their limits.
 
 A request has a `Charge`. It is taken at the send, from all buckets or from none (`ready_at` says
-when that can be), and settled by the usage that comes back, as the provider charges:
-
-```text
-SUM      input + max_tokens, not given back; without max_tokens, the output that came
-LARGER   max(max_tokens, input), not given back
-USED     input that was not cached + the output that came; until then, what answers usually have
-```
+when that can be), and settled by the usage that comes back, as the provider charges (`charge`).
 
 A refusal (`throttled`) holds all back for as long as the provider asks, or a second that doubles:
 the model, if its headers tell that nothing was left of its own limit, else the endpoint with all
@@ -30,11 +24,12 @@ from typing import Final, final
 
 import attrs
 
+from trillium._policy.charge import NO_AMOUNTS, Charge, reserved, settled
 from trillium._policy.in_flight import InFlightBound
 from trillium._policy.quota_bucket import Amounts, Bucket
+from trillium._policy.quota_let_go import LetGo
 from trillium._policy.quota_pace import Pace
 from trillium._policy.quota_start import SlowStart
-from trillium._policy.quota_tally import Tally
 from trillium._policy.token_estimate import RequestSize, TokenEstimate, size_of
 from trillium.limits import ChargeRule, Counted, LimitSighting
 from trillium.messages import Request
@@ -59,23 +54,6 @@ USUAL_WEIGHT: Final = 0.1
 
 LOOK_S: Final = 2.0
 """Over how long the rate before a first refusal is measured; up to twice as long."""
-_NO_AMOUNTS: Final[Amounts] = (1.0, 0.0, 0.0, 0.0)
-
-
-@final
-@attrs.define(eq=False, repr=False)
-class Charge:
-    """What one attempt takes; made anew for each."""
-
-    size: RequestSize | None = None
-    """None where tokens were not looked at."""
-    amounts: Amounts = _NO_AMOUNTS
-    taken_at: float = -math.inf
-    """When it was last taken."""
-    marks: list[tuple[Bucket, float, float, float]] = attrs.field(factory=list)
-    """From which bucket how much was taken, what was missing from it then, what it had `sent`."""
-    open: bool = False
-    """Whether it is taken and its end is not known yet."""
 
 
 @final
@@ -112,7 +90,7 @@ class Meter:
     """What `accepted` was at the last reading of headers."""
     _rouse_at: float = attrs.field(default=math.inf, init=False)
     """At how many `accepted` a rest ends, if no reading prolongs it."""
-    _usual: Amounts = attrs.field(default=_NO_AMOUNTS, init=False)
+    _usual: Amounts = attrs.field(default=NO_AMOUNTS, init=False)
     """What a request takes, on average."""
     _largest: float = attrs.field(default=math.inf, init=False)
     """How many tokens pass in any case: the least of the limits of tokens."""
@@ -124,7 +102,7 @@ class Meter:
     """What was sent without a charge until the first response came; None from then on."""
     _responses: int = attrs.field(default=0, init=False)
     _refused: int = attrs.field(default=0, init=False)
-    _let_go: Tally = attrs.field(factory=Tally, init=False)
+    _let_go: LetGo = attrs.field(factory=LetGo, init=False)
     """How many were let go in all, when headers were read."""
     _holds: int = attrs.field(default=0, init=False)
     _looked: tuple[float, int] = attrs.field(default=(-math.inf, 0), init=False)
@@ -159,19 +137,7 @@ class Meter:
     def measure(self, charge: Charge, size: RequestSize) -> None:
         """Say what a request costs, as far as can be known before it is answered."""
         charge.size = size
-        estimate = self.estimate
-        given = estimate.input_tokens(size)
-        most = size.max_tokens
-        if self.rule is ChargeRule.USED:
-            usual = estimate.output_tokens
-            out = usual if most is None or usual < most else float(most)
-            charge.amounts = (1.0, given + out, given, out)
-        elif self.rule is ChargeRule.LARGER:
-            out = 0.0 if most is None else float(most)
-            charge.amounts = (1.0, max(given, out), given, out)
-        else:
-            out = estimate.output_tokens if most is None else float(most)
-            charge.amounts = (1.0, given + out, given, out)
+        charge.amounts = reserved(self.rule, size, self.estimate)
 
     def ready_at(self, charge: Charge, now: float) -> float:
         """Return when the charge can be taken, if nothing else is: `now`, or later."""
@@ -314,19 +280,8 @@ class Meter:
         size = charge.size
         if tokens is None or size is None:
             return
-        given, out, cached = tokens
-        self.estimate.learn(size, given, out)
-        most = size.max_tokens
-        if self.rule is ChargeRule.USED:
-            given -= cached
-            total = given + out
-        elif self.rule is ChargeRule.LARGER:
-            total = given if most is None else max(given, most)
-            out = 0 if most is None else most
-        else:
-            out = out if most is None else most
-            total = given + out
-        actual = (1.0, float(total), float(given), float(out))
+        self.estimate.learn(size, tokens[0], tokens[1])
+        actual = settled(self.rule, size, tokens)
         for place, (bucket, cost, missing, sent) in enumerate(charge.marks):
             difference = actual[bucket.which] - cost
             if difference:
@@ -340,7 +295,7 @@ class Meter:
     def learn(self, sightings: Sequence[LimitSighting], charge: Charge, now: float) -> None:
         """Take in what a response's headers tell, if anything; after `answered`."""
         usual = charge.amounts
-        if self._usual is not _NO_AMOUNTS:
+        if self._usual is not NO_AMOUNTS:
             pairs = zip(self._usual, usual, strict=True)
             a, b, c, d = (old + USUAL_WEIGHT * (new - old) for old, new in pairs)
             usual = (a, b, c, d)
@@ -396,7 +351,7 @@ class Meter:
             level = left[bucket] - in_flight * self._reckoned(bucket, amounts)
             bucket.follow(level, now)
 
-    def _reckoned(self, bucket: Bucket, amounts: Amounts = _NO_AMOUNTS) -> float:
+    def _reckoned(self, bucket: Bucket, amounts: Amounts = NO_AMOUNTS) -> float:
         """Return what a request takes of a bucket, at most on average."""
         return max(1.0, amounts[bucket.which], 2.0 * self._usual[bucket.which])
 

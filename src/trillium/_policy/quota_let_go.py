@@ -18,7 +18,7 @@ MOST_KEPT: Final = 4096
 
 @final
 @attrs.define(eq=False, repr=False)
-class Tally:
+class LetGo:
     """A count that grows, at some times."""
 
     _times: list[float] = attrs.field(factory=list)

@@ -246,7 +246,7 @@ _SERVERS: Final[list[ForkServer]] = []
 
 
 def the_server() -> ForkServer:
-    """Return the server of this session, which a fixture has opened."""
+    """Return the server that a fixture has opened for this run of the tests."""
     return _SERVERS[-1]
 
 

@@ -6,7 +6,8 @@ only because both ends of every socket are in this run.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
@@ -37,3 +38,21 @@ def run_simulated(
                 await main(client, provider)
 
     trio.run(run, clock=MockClock(autojump_threshold=0))
+
+
+@asynccontextmanager
+async def open_two_clients(
+    quota: trillium.Quota, settings: SimulatorSettings
+) -> AsyncIterator[tuple[trillium.Client, trillium.Client, SimulatedProvider]]:
+    """Have two clients that share a quota, and the provider that both ask."""
+    async with open_simulator(settings) as provider:
+        where: dict[str, Any] = {
+            "base_url": provider.base_url,
+            "key": provider.key,
+            "limits": quota,
+        }
+        async with (
+            trillium.open_client("sim-1", **where) as one,
+            trillium.open_client("sim-1", **where) as two,
+        ):
+            yield one, two, provider

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 import trillium
-from tests.virtual import run_simulated
+from tests.virtual import open_two_clients, run_simulated
 from trillium import Completion, Failure, Limits, Quota, Request
 from trillium._call.admission import Gate
 from trillium._policy.admission import HELD, IDLE, Ticket
@@ -20,7 +19,6 @@ from trillium.simulator import (
     SimulatedProvider,
     SimulatedQuota,
     SimulatorSettings,
-    open_simulator,
 )
 
 STRICT = SimulatorSettings(
@@ -152,18 +150,8 @@ def test_a_batch_that_is_told_its_concurrency_has_a_bound_of_its_own() -> None:
 
 def test_a_quota_that_two_clients_share_holds_for_both_together() -> None:
     async def main() -> None:
-        quota = Quota(TOLD)
-        async with open_simulator(STRICT) as provider:
-            where: dict[str, Any] = {
-                "base_url": provider.base_url,
-                "key": provider.key,
-                "limits": quota,
-            }
-            async with (
-                trillium.open_client("sim-1", **where) as one,
-                trillium.open_client("sim-1", **where) as two,
-                trio.open_nursery() as nursery,
-            ):
+        async with open_two_clients(Quota(TOLD), STRICT) as (one, two, provider):
+            async with trio.open_nursery() as nursery:
                 nursery.start_soon(answer_all, one, 100)
                 nursery.start_soon(answer_all, two, 100)
             assert refusals(provider) == 0

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
 import trillium
-from tests.virtual import run_simulated
+from tests.virtual import open_two_clients, run_simulated
 from trillium import Limits, Quota
-from trillium.simulator import SimulatedProvider, SimulatorSettings, open_simulator
+from trillium.simulator import SimulatedProvider, SimulatorSettings
 
 SLOW = SimulatorSettings(latency_s=1.0)
 
@@ -54,53 +53,35 @@ def test_what_one_client_gives_back_another_gets(told: Limits) -> None:
     """The second has nothing in flight that could wake it."""
 
     async def main() -> None:
-        quota = Quota(told)
-        async with open_simulator(SLOW) as provider:
-            where: dict[str, Any] = {
-                "base_url": provider.base_url,
-                "key": provider.key,
-                "limits": quota,
-            }
-            async with (
-                trillium.open_client("sim-1", **where) as one,
-                trillium.open_client("sim-1", **where) as two,
-            ):
-                began = trio.current_time()
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(one.complete, "one")
-                    await trio.sleep(0.1)
-                    nursery.start_soon(two.complete, "two")
-                assert trio.current_time() - began == pytest.approx(2.0, abs=0.2)
-                assert provider.ledger.most_in_flight == 1
+        async with open_two_clients(Quota(told), SLOW) as (one, two, provider):
+            began = trio.current_time()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(one.complete, "one")
+                await trio.sleep(0.1)
+                nursery.start_soon(two.complete, "two")
+            assert trio.current_time() - began == pytest.approx(2.0, abs=0.2)
+            assert provider.ledger.most_in_flight == 1
 
     trio.run(main, clock=MockClock(autojump_threshold=0))
 
 
 def test_a_client_with_much_to_do_does_not_keep_another_waiting() -> None:
     async def main() -> None:
-        quota = Quota(Limits(concurrency=2))
-        async with open_simulator(SLOW) as provider:
-            where: dict[str, Any] = {
-                "base_url": provider.base_url,
-                "key": provider.key,
-                "limits": quota,
-            }
-            async with (
-                trillium.open_client("sim-1", **where) as one,
-                trillium.open_client("sim-1", **where) as two,
-                one.batch((f"prompt {n}" for n in itertools.count()), concurrency=8) as batch,
-            ):
+        async with (
+            open_two_clients(Quota(Limits(concurrency=2)), SLOW) as (one, two, _),
+            one.batch((f"prompt {n}" for n in itertools.count()), concurrency=8) as batch,
+        ):
 
-                async def consume() -> None:
-                    async for _ in batch:
-                        pass
+            async def consume() -> None:
+                async for _ in batch:
+                    pass
 
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(consume)
-                    await trio.sleep(5.0)
-                    for n in range(3):
-                        with trio.fail_after(30.0):  # those before it: the batch's window
-                            await two.complete(f"single {n}")
-                    nursery.cancel_scope.cancel()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(consume)
+                await trio.sleep(5.0)
+                for n in range(3):
+                    with trio.fail_after(30.0):  # those before it: the batch's window
+                        await two.complete(f"single {n}")
+                nursery.cancel_scope.cancel()
 
     trio.run(main, clock=MockClock(autojump_threshold=0))

@@ -15,14 +15,20 @@ def ticket(machine: Admission, quota: Quota, model: str = "m") -> Ticket:
     return Ticket(age=machine.next_age(), queue=model, permits=(), meter=quota.meter(model))
 
 
-def test_what_is_in_flight_already_counts() -> None:
+def told_late(early: int, bound: int) -> tuple[Admission, list[Ticket], Ticket]:
+    """Return an admission where so many are under way as a bound is told, these, and who waits."""
     quota = Quota()
     machine = quota.admission
-    early = [ticket(machine, quota) for _ in range(3)]
-    assert all(machine.request(each) for each in early)
-    quota.set_limits(Limits(concurrency=2), 0.0)
+    under_way = [ticket(machine, quota) for _ in range(early)]
+    assert all(machine.request(each) for each in under_way)
+    quota.set_limits(Limits(concurrency=bound), 0.0)
     late = ticket(machine, quota)
     assert machine.request(late) is False
+    return machine, under_way, late
+
+
+def test_what_is_in_flight_already_counts() -> None:
+    machine, early, late = told_late(3, bound=2)
     for each in early[:2]:
         assert machine.ready() is None
         machine.release(each)
@@ -31,13 +37,7 @@ def test_what_is_in_flight_already_counts() -> None:
 
 
 def test_nobody_inherits_the_place_of_one_too_many() -> None:
-    quota = Quota()
-    machine = quota.admission
-    early = [ticket(machine, quota) for _ in range(2)]
-    assert all(machine.request(each) for each in early)
-    quota.set_limits(Limits(concurrency=1), 0.0)
-    late = ticket(machine, quota)
-    assert machine.request(late) is False
+    machine, early, late = told_late(2, bound=1)
     assert machine.pass_on(early[0]) is None
     assert machine.hand_on(early[0], late, None) is False
     machine.release(early[0])

@@ -120,7 +120,7 @@ class Client:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        return await self._lifetime.leave(kind, error, traceback)
+        return await self._lifetime.leave(kind, error, traceback)  # noqa: ASYNC102  # waits for none
 
     async def open(self) -> None:
         """Open the client by hand; `aclose` ends it. Prefer `async with`.

@@ -285,6 +285,18 @@ def test_permits_are_not_handed_on_where_a_bound_was_raised_and_others_could_go_
     assert all_ready(machine) == [second, third]
 
 
+def test_permits_are_not_handed_on_to_one_that_needs_others() -> None:
+    machine, permit, other = Admission(), Bound(1), Bound(1)
+    (first,) = tickets_of(machine, 1, permit)
+    (second,) = tickets_of(machine, 1, permit, other)
+    assert machine.request(first) is True
+    assert machine.request(second) is False
+    assert machine.pass_on(first) is None
+    assert not machine.hand_on(first, second, None)
+    machine.release(first)
+    assert all_ready(machine) == [second]
+
+
 def test_what_comes_back_from_backing_off_goes_before_what_is_newer() -> None:
     machine, permit = Admission(), Bound(1)
     first, second, third = tickets_of(machine, 3, permit)

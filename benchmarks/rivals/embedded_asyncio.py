@@ -11,7 +11,9 @@ from trillium import aio
 
 async def run_calls(work: Work, meter: Meter, texts: dict[int, str]) -> None:
     """Fill ``texts``; on whichever event loop it is run."""
-    async with aio.open_client(MODEL, base_url=work.base_url, key="x") as client:
+    async with aio.open_client(
+        MODEL, base_url=work.base_url, key="x", concurrency=work.concurrency
+    ) as client:
 
         async def worker(requests: Iterator[trillium.Request]) -> None:
             for request in requests:
@@ -32,7 +34,9 @@ async def run_calls(work: Work, meter: Meter, texts: dict[int, str]) -> None:
 
 async def run_streams(work: Work, meter: Meter, texts: dict[int, str]) -> None:
     """Fill ``texts`` from streams, read chunk by chunk."""
-    async with aio.open_client(MODEL, base_url=work.base_url, key="x") as client:
+    async with aio.open_client(
+        MODEL, base_url=work.base_url, key="x", concurrency=work.concurrency
+    ) as client:
 
         async def worker(requests: Iterator[trillium.Request]) -> None:
             for request in requests:

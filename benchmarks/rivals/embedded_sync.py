@@ -12,7 +12,9 @@ from trillium import sync
 def _run(work: Work, meter: Meter, *, stream: bool) -> dict[int, str]:
     texts: dict[int, str] = {}
     with (
-        sync.open_client(MODEL, base_url=work.base_url, key="x") as client,
+        sync.open_client(
+            MODEL, base_url=work.base_url, key="x", concurrency=work.concurrency
+        ) as client,
         ThreadPoolExecutor(work.concurrency) as pool,
     ):
 

@@ -14,7 +14,9 @@ def calls(work: Work, meter: Meter) -> dict[int, str]:
     texts: dict[int, str] = {}
 
     async def main() -> None:
-        async with trillium.open_client(MODEL, base_url=work.base_url, key="x") as client:
+        async with trillium.open_client(
+            MODEL, base_url=work.base_url, key="x", concurrency=work.concurrency
+        ) as client:
 
             async def worker(requests: Iterator[trillium.Request]) -> None:
                 for request in requests:
@@ -43,7 +45,9 @@ def streams(work: Work, meter: Meter) -> dict[int, str]:
     texts: dict[int, str] = {}
 
     async def main() -> None:
-        async with trillium.open_client(MODEL, base_url=work.base_url, key="x") as client:
+        async with trillium.open_client(
+            MODEL, base_url=work.base_url, key="x", concurrency=work.concurrency
+        ) as client:
 
             async def worker(requests: Iterator[trillium.Request]) -> None:
                 for request in requests:

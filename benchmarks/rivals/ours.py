@@ -65,7 +65,9 @@ def streams(work: Work, meter: Meter) -> dict[int, str]:
 
     async def main() -> None:
         limiter = trio.CapacityLimiter(work.concurrency)
-        async with trillium.open_client(MODEL, base_url=work.base_url, key="x") as client:
+        async with trillium.open_client(
+            MODEL, base_url=work.base_url, key="x", concurrency=work.concurrency
+        ) as client:
 
             async def one(number: int, request: trillium.Request) -> None:
                 parts: list[str] = []

@@ -45,13 +45,25 @@ class Gate:
             LocalProtocolError: The ticket is not idle.
         """
         await trio.lowlevel.checkpoint_if_cancelled()
-        wait = _Wait(self, ticket)
+        wait = self.queue_up(ticket)
+        if wait is not None:
+            await wait.until_held()
+
+    def queue_up(self, ticket: Ticket) -> TurnWait | None:
+        """Ask for a ticket, and return what is to be awaited at once; None if it is held.
+
+        Raises:
+            LocalProtocolError: The ticket is not idle.
+        """
+        wait = TurnWait(self, ticket)
         ticket.granted, ticket.due = wait.granted, wait.due
+        waits = False
         try:
-            if not self.request(ticket):
-                await wait.until_held()
+            waits = not self.request(ticket)
         finally:
-            ticket.granted = ticket.due = None
+            if not waits:
+                ticket.granted = ticket.due = None
+        return wait if waits else None
 
     def release(self, ticket: Ticket) -> None:
         """Give the ticket back, if it is held, and wake whoever can go."""
@@ -107,7 +119,7 @@ def _tell(ticket: Ticket) -> None:
 
 @final
 @attrs.define(eq=False)
-class _Wait:
+class TurnWait:
     """A task that waits for its ticket.
 
     The client owns no task that could keep the time. So the head of a queue does, for as long as
@@ -136,7 +148,7 @@ class _Wait:
                 self._timer.deadline = at
 
     async def until_held(self) -> None:  # noqa: ASYNC910  # one that waits is not held yet
-        """Sleep until the ticket is held."""
+        """Sleep until the ticket is held; see `Gate.wait_held`."""
         ticket = self.ticket
         try:
             while ticket.state is WAITING:
@@ -156,6 +168,8 @@ class _Wait:
             else:
                 self._withdraw()
             raise
+        finally:
+            ticket.granted = ticket.due = None
 
     async def _sleep(self) -> None:
         self._task = trio.lowlevel.current_task()

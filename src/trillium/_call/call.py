@@ -14,6 +14,7 @@ import attrs
 import trio
 
 from trillium._call.account import Account, open_account
+from trillium._call.admission import TurnWait
 from trillium._call.attempt import Attempt
 from trillium._call.charges import settle, why_too_late
 from trillium._call.deadline_watch import HasDeadline
@@ -335,11 +336,19 @@ class Call:
             fault = Fault(kind=ErrorKind.REQUEST_TIMEOUT, message=why)
             return self._retry.advance(Stopped(fault, "nothing was sent for it any more"), now)
         account, is_funded = self.account, True
+        turn: TurnWait | None = None
+        if account is None and now < deadline:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            turn = self.route.gate.queue_up(self.ticket)
+            if turn is None:  # as nearly always: a scope to wait in would cost 8 µs
+                return self._retry.advance(STARTED, now)
         # Either wait is a checkpoint; the linter sees that each of them may be left out.
         with trio.CancelScope(deadline=deadline) as scope:  # noqa: ASYNC912
             if account is not None:
                 is_funded = await account.wait_held()
-            if is_funded:
+            if turn is not None:
+                await turn.until_held()
+            elif is_funded:
                 await self.route.gate.wait_held(self.ticket)
         then, now = now, trio.current_time()
         if scope.cancelled_caught:

@@ -96,6 +96,8 @@ class Call:
     _attempt_at: float = attrs.field(default=0.0, init=False)
     _ended_at: float = attrs.field(default=0.0, init=False)
     """When the last attempt was over."""
+    _chunk_at: float = attrs.field(init=False)
+    """When the last chunk came, where there is an observer."""
 
     async def run(self, scope: HasDeadline) -> Outcome:
         """Answer the request, whose turn has come: the ticket is held.
@@ -163,7 +165,8 @@ class Call:
             self._deadlines.progress(trio.current_time())
         found = await self._attempt.receive()
         if isinstance(found, Chunk):
-            self._tell_chunk(found)
+            if self.observer is not None:
+                self._tell_next_chunk(self.observer, found)
             return found
         decision = self._attempt_ended(found, delivered=True)
         if isinstance(found, Answer):
@@ -208,7 +211,8 @@ class Call:
                         self._decision = self._attempt_ended(found)
                         return found
                     if isinstance(found, Chunk):
-                        self._tell_chunk(found)
+                        if self.observer is not None:
+                            self._tell_chunk(self.observer, found)
                         return found
                     scope.deadline = math.inf  # what follows has deadlines of its own
                     self._decision = self._attempt_ended(found)
@@ -470,6 +474,15 @@ class Call:
             if self.account is not None:
                 tell_budgets(observer, self.account.purse)
 
-    def _tell_chunk(self, chunk: Chunk) -> None:
-        if self.observer is not None:
-            self.observer.chunk(index=self.index, characters=len(chunk.text))
+    def _tell_chunk(self, observer: Observer, chunk: Chunk) -> None:
+        self._chunk_at = trio.current_time()
+        observer.chunk(index=self.index, characters=len(chunk.text))
+
+    def _tell_next_chunk(self, observer: Observer, chunk: Chunk) -> None:
+        before = self._chunk_at
+        self._tell_chunk(observer, chunk)
+        observer.chunk_gap(
+            endpoint=self.route.station.endpoint.name,
+            model=self.route.model,
+            gap_s=self._chunk_at - before,
+        )

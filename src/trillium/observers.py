@@ -64,6 +64,13 @@ class Observer(Protocol):
         """A read of a stream brought so many characters."""
         return
 
+    def chunk_gap(self, *, endpoint: str, model: str, gap_s: float) -> None:
+        """A read of a stream brought something `gap_s` after the one before.
+
+        A reader that is slow to ask for the next chunk is part of that.
+        """
+        return
+
     def retry(self, *, index: int, attempt: int, fault: Fault, delay_s: float) -> None:
         """Attempt `attempt` failed; the next comes after `delay_s` at the earliest."""
         return
@@ -119,6 +126,11 @@ class Observers(Observer):
         """Hand it on."""
         for observer in self._observers:
             observer.chunk(index=index, characters=characters)
+
+    def chunk_gap(self, *, endpoint: str, model: str, gap_s: float) -> None:
+        """Hand it on."""
+        for observer in self._observers:
+            observer.chunk_gap(endpoint=endpoint, model=model, gap_s=gap_s)
 
     def retry(self, *, index: int, attempt: int, fault: Fault, delay_s: float) -> None:
         """Hand it on."""

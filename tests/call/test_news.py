@@ -31,10 +31,18 @@ class News(Observer):
     held: list[tuple[str, float]] = attrs.field(factory=list)
     budgets: list[tuple[BudgetReport, ...]] = attrs.field(factory=list)
     ended: list[Fault | None] = attrs.field(factory=list)
+    gaps: list[tuple[str, float]] = attrs.field(factory=list)
+    chunks: int = 0
     outcomes: int = 0
 
     def attempt_ended(self, *, index: int, attempt: int, fault: Fault | None) -> None:
         self.ended.append(fault)
+
+    def chunk(self, *, index: int, characters: int) -> None:
+        self.chunks += 1
+
+    def chunk_gap(self, *, endpoint: str, model: str, gap_s: float) -> None:
+        self.gaps.append((model, gap_s))
 
     def outcome(
         self, outcome: trillium.Outcome, *, request: trillium.Request | None = None
@@ -87,6 +95,26 @@ def test_a_refusal_that_holds_back_the_model_is_told_with_its_time() -> None:
     assert model == "sim-1"
     assert delay_s == pytest.approx(7.0)
     assert news.kinds() == ["rate_limited", None]
+
+
+def test_streams_tell_what_lies_between_their_chunks_however_they_are_read() -> None:
+    news = News()
+
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        provider.script([Scripted(text="one two three four five")] * 2)
+        async with (
+            client.stream(trillium.Request("Why?", model="one")) as one,
+            client.stream(trillium.Request("Why?", model="other")) as other,
+        ):
+            async for _ in one:
+                await anext(other)
+            await other.read()
+
+    run_simulated(main, settings=SimulatorSettings(tokens_per_second=2.0), observer=news)
+    gaps = [gap_s for model, gap_s in news.gaps if model == "one"]
+    assert len(news.gaps) == news.chunks - 2 == 2 * len(gaps), "the first of each follows none"
+    assert gaps == pytest.approx([0.5] * len(gaps))
+    assert news.outcomes == 2
 
 
 def run_priced(main: Callable[[trillium.Client], Awaitable[object]], **arguments: Any) -> None:

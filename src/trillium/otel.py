@@ -9,7 +9,8 @@ program has is its own choice, and without one nothing is recorded.
 
 One span for each request that was sent, from its first send to its end, retries and their waits
 included; time in a queue before that is not. It is recorded when the request is done, below the
-span that was current where it was asked for. Content is recorded only if asked for.
+span that was current where it was asked for, and made of its outcome alone: calls that run at
+the same time cannot mix. A failure is an event besides. Content is recorded only if asked for.
 
 The names are those of the semantic conventions 1.41 (`docs/gen-ai`, read in November 2026), with
 `cache_write` as the later ones have it. What they have no name for begins with `trillium.`.
@@ -17,18 +18,19 @@ The names are those of the semantic conventions 1.41 (`docs/gen-ai`, read in Nov
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Mapping
 from typing import Any, Final, assert_never, final
 from urllib.parse import urlsplit
 
-from opentelemetry import metrics, trace
+from opentelemetry import _logs, metrics, trace  # OpenTelemetry's word: logs are newer
 from opentelemetry.util.types import AttributeValue
 
 from trillium import __version__
 from trillium.completions import Completion, Failure, Outcome
-from trillium.errors import ErrorKind, Fault
+from trillium.errors import ErrorKind, Fault, RequestError
 from trillium.limits import LimitReport
 from trillium.messages import (
     ImagePart,
@@ -63,13 +65,14 @@ TOKENS: Final = tuple(float(4**power) for power in range(14))
 
 @final
 class OpenTelemetryObserver(Observer):
-    """Records a span and metrics for each request that was sent."""
+    """Records a span and metrics for each request that was sent, and an event if it failed."""
 
     def __init__(
         self,
         *,
         tracer_provider: trace.TracerProvider | None = None,
         meter_provider: metrics.MeterProvider | None = None,
+        logger_provider: _logs.LoggerProvider | None = None,
         record_content: bool = False,
     ) -> None:
         """Record with the providers given, else with the program's global ones.
@@ -77,11 +80,15 @@ class OpenTelemetryObserver(Observer):
         Args:
             tracer_provider: Where spans go.
             meter_provider: Where metrics go.
+            logger_provider: Where events go.
             record_content: Put prompts and answers into the spans, as JSON. They may hold
                 personal data, and be large.
         """
         self._tracer = trace.get_tracer(
             "trillium", __version__, tracer_provider, schema_url=SCHEMA_URL
+        )
+        self._events = _logs.get_logger(
+            "trillium", __version__, logger_provider, schema_url=SCHEMA_URL
         )
         meter = metrics.get_meter("trillium", __version__, meter_provider, schema_url=SCHEMA_URL)
         self._record_content = record_content
@@ -95,6 +102,12 @@ class OpenTelemetryObserver(Observer):
             "gen_ai.client.operation.time_to_first_chunk",
             unit="s",
             description="From the send of the attempt that answered to its first token.",
+            explicit_bucket_boundaries_advisory=SECONDS,
+        )
+        self._chunk_gap = meter.create_histogram(
+            "gen_ai.client.operation.time_per_output_chunk",
+            unit="s",
+            description="From one chunk of a stream to the next.",
             explicit_bucket_boundaries_advisory=SECONDS,
         )
         self._tokens = meter.create_histogram(
@@ -148,7 +161,13 @@ class OpenTelemetryObserver(Observer):
                     span.set_attributes(_content(request, outcome))
             if isinstance(outcome, Failure):
                 span.set_status(trace.StatusCode.ERROR, outcome.error.message)
+        if isinstance(outcome, Failure):
+            self._tell_exception(outcome.error, common, span, ended)
         span.end(end_time=ended)
+
+    def chunk_gap(self, *, endpoint: str, model: str, gap_s: float) -> None:
+        """Record it."""
+        self._chunk_gap.record(gap_s, _operation(endpoint, model))
 
     def attempt_ended(self, *, index: int, attempt: int, fault: Fault | None) -> None:  # noqa: ARG002
         """Count it if it was cancelled; what became of others is told with the outcome."""
@@ -180,6 +199,26 @@ class OpenTelemetryObserver(Observer):
         ):
             self._budget.set(float(usd), {"trillium.budget.state": state})
 
+    def _tell_exception(
+        self,
+        error: RequestError,
+        common: Mapping[str, AttributeValue],
+        span: trace.Span,
+        ended: int,
+    ) -> None:
+        kind = type(error)
+        self._events.emit(
+            event_name="gen_ai.client.operation.exception",
+            timestamp=ended,
+            context=trace.set_span_in_context(span),
+            severity_number=_logs.SeverityNumber.WARN,
+            attributes={
+                **common,
+                "exception.type": f"{kind.__module__}.{kind.__qualname__}",
+                "exception.message": str(error),
+            },
+        )
+
     def _measure(self, outcome: Outcome, common: Mapping[str, AttributeValue]) -> None:
         self._duration.record(outcome.latency_s or 0.0, common)
         if outcome.attempts > 1:
@@ -200,16 +239,22 @@ class OpenTelemetryObserver(Observer):
 
 def _common(outcome: Outcome) -> dict[str, AttributeValue]:
     """Return what spans and metrics of requests have in common."""
-    attributes = {
-        "gen_ai.operation.name": OPERATION,
-        **_where(outcome.endpoint),
-        "gen_ai.request.model": outcome.model,
-    }
+    attributes = dict(_operation(outcome.endpoint, outcome.model))
     if isinstance(outcome, Failure):
         attributes["error.type"] = outcome.error.code or outcome.error.kind.value
     elif outcome.answered_model is not None:
         attributes["gen_ai.response.model"] = outcome.answered_model
     return attributes
+
+
+@functools.lru_cache(maxsize=100)
+def _operation(endpoint: str, model: str) -> Mapping[str, AttributeValue]:
+    """Return what says which operation it is, and on what."""
+    return {
+        "gen_ai.operation.name": OPERATION,
+        **_where(endpoint),
+        "gen_ai.request.model": model,
+    }
 
 
 def _where(endpoint: str) -> dict[str, AttributeValue]:

@@ -10,6 +10,9 @@ import attrs
 import pytest
 import trio
 from opentelemetry import trace
+from opentelemetry._logs import SeverityNumber
+from opentelemetry.sdk._logs import LoggerProvider, ReadableLogRecord
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -18,12 +21,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import trillium
 from trillium import aio
-from trillium.otel import OpenTelemetryObserver
+from trillium.otel import SECONDS, OpenTelemetryObserver
 from trillium.simulator import (
     FaultKind,
     Scripted,
     ScriptedToolCall,
     SimulatedProvider,
+    SimulatorSettings,
     open_simulator,
 )
 
@@ -36,18 +40,27 @@ class Collected:
     reader: InMemoryMetricReader = attrs.field(factory=InMemoryMetricReader)
     tracer_provider: TracerProvider = attrs.field(factory=TracerProvider)
     meter_provider: MeterProvider = attrs.field(init=False)
+    events_to: InMemoryLogRecordExporter = attrs.field(factory=InMemoryLogRecordExporter)
+    logger_provider: LoggerProvider = attrs.field(factory=LoggerProvider)
 
     def __attrs_post_init__(self) -> None:
         self.tracer_provider.add_span_processor(SimpleSpanProcessor(self.spans_to))
         self.meter_provider = MeterProvider([self.reader])
+        self.logger_provider.add_log_record_processor(SimpleLogRecordProcessor(self.events_to))
 
     def observer(self, **options: bool) -> OpenTelemetryObserver:
         return OpenTelemetryObserver(
-            tracer_provider=self.tracer_provider, meter_provider=self.meter_provider, **options
+            tracer_provider=self.tracer_provider,
+            meter_provider=self.meter_provider,
+            logger_provider=self.logger_provider,
+            **options,
         )
 
     def spans(self) -> list[ReadableSpan]:
         return list(self.spans_to.get_finished_spans())
+
+    def events(self) -> list[ReadableLogRecord]:
+        return list(self.events_to.get_finished_logs())
 
     def metrics(self) -> dict[str, list[Any]]:
         data = self.reader.get_metrics_data()
@@ -66,11 +79,16 @@ def collected():
     yield collected
     collected.meter_provider.shutdown()
     collected.tracer_provider.shutdown()
+    collected.logger_provider.shutdown()
 
 
-def run_simulated(use: Callable[..., Awaitable[None]], observer: trillium.Observer) -> None:
+def run_simulated(
+    use: Callable[..., Awaitable[None]],
+    observer: trillium.Observer,
+    settings: SimulatorSettings | None = None,
+) -> None:
     async def main() -> None:
-        async with open_simulator() as provider:
+        async with open_simulator(settings) as provider:
             async with trillium.open_client(
                 "any", base_url=provider.base_url, key=provider.key, observer=observer
             ) as client:
@@ -155,6 +173,14 @@ def test_a_failure_is_an_error_with_its_type(collected) -> None:
     assert span.attributes["error.type"]
     [point] = collected.metrics()["gen_ai.client.operation.duration"]
     assert point.attributes["error.type"] == span.attributes["error.type"]
+    [event] = collected.events()
+    assert event.log_record.event_name == "gen_ai.client.operation.exception"
+    assert event.log_record.severity_number is SeverityNumber.WARN
+    assert event.log_record.span_id == span.context.span_id
+    told = event.log_record.attributes
+    assert told["exception.type"] == "trillium.StatusError"
+    assert "no such thing" in told["exception.message"]
+    assert told["error.type"] == span.attributes["error.type"]
 
 
 def test_a_stream_tells_when_its_first_chunk_came(collected) -> None:
@@ -167,6 +193,58 @@ def test_a_stream_tells_when_its_first_chunk_came(collected) -> None:
     assert span.attributes["gen_ai.request.stream"] is True
     assert span.attributes["gen_ai.response.time_to_first_chunk"] > 0
     assert "gen_ai.client.operation.time_to_first_chunk" in collected.metrics()
+
+
+def test_a_stream_tells_what_lies_between_its_chunks(collected) -> None:
+    async def use(client, provider) -> None:
+        provider.script([Scripted(text="one two three four five")])
+        async with client.stream("?") as stream:
+            chunks = [chunk async for chunk in stream]
+        [point] = collected.metrics()["gen_ai.client.operation.time_per_output_chunk"]
+        assert point.count == len(chunks) - 1 > 0
+        assert point.explicit_bounds == SECONDS
+        assert point.attributes["gen_ai.request.model"] == "any"
+        assert point.attributes["server.address"] == "127.0.0.1"
+
+    run_simulated(use, collected.observer(), SimulatorSettings(tokens_per_second=1000.0))
+
+
+def test_fifty_calls_at_once_have_each_a_span_of_its_own(collected) -> None:
+    completions: dict[str, trillium.Completion] = {}
+
+    async def use(client, provider) -> None:
+        async def complete(number: int) -> None:
+            # as long as the number, so that tokens and the limit tell whose they are
+            request = trillium.Request("word " * number, max_tokens=100 + number, seed=number)
+            completion = await client.complete(request)
+            completions[completion.response_id] = completion
+
+        async def stream(number: int) -> None:
+            request = trillium.Request("word " * number, max_tokens=100 + number, seed=number)
+            async with client.stream(request) as chunks:
+                completion = await chunks.read()
+            completions[completion.response_id] = completion
+
+        async with trio.open_nursery() as nursery:
+            for number in range(1, 51):
+                nursery.start_soon(complete if number % 2 else stream, number)
+
+    settings = SimulatorSettings(latency_s=0.01, latency_spread=0.5)
+    run_simulated(use, collected.observer(record_content=True), settings)
+    told = {span.attributes["gen_ai.response.id"]: span.attributes for span in collected.spans()}
+    assert len(told) == len(completions) == 50
+    for response_id, completion in completions.items():
+        of_span, usage = told[response_id], completion.usage
+        assert usage is not None
+        number = of_span["gen_ai.request.seed"]
+        assert of_span["gen_ai.request.max_tokens"] == 100 + number
+        assert of_span["gen_ai.usage.input_tokens"] == usage.input_tokens
+        assert of_span["gen_ai.usage.output_tokens"] == usage.output_tokens
+        assert of_span.get("gen_ai.request.stream", False) is (number % 2 == 0)
+        [asked] = json.loads(of_span["gen_ai.input.messages"])
+        assert asked["parts"][0]["content"] == "word " * number
+        [answered] = json.loads(of_span["gen_ai.output.messages"])
+        assert answered["parts"][0]["content"] == completion.text
 
 
 def test_what_was_never_sent_is_no_operation(collected) -> None:

@@ -6,6 +6,7 @@ the one on trio is what its door costs. aiohttp, in the same run, is what it com
 
 import math
 
+from benchmarks.delays import delay_table, measure_delays, raw_delays
 from benchmarks.harness import Case, Plan, Series, measure
 from benchmarks.report import Answer, Mark, Table, cost_bars, cost_table, ratio, raw
 
@@ -43,6 +44,7 @@ def run(plan: Plan) -> Answer:
     cases = (CALLS,) if plan.quick else CASES
     names = QUICK if plan.quick else (NATIVE, *DOORS, *RIVALS)
     results = {case: measure(case, plan, names) for case in cases}
+    delays = {} if plan.quick else measure_delays(plan.choose((NATIVE, *DOORS)))
     return Answer(
         question="embedding",
         rounds=plan.rounds,
@@ -55,13 +57,14 @@ def run(plan: Plan) -> Answer:
             table
             for case in cases
             for table in (cost_table(case, results[case]), _differences(case, results[case]))
-        ],
+        ]
+        + ([delay_table(delays)] if delays else []),
         marks=_marks(results),
         bars=[
             cost_bars(f"embedding_{number}.png", case, results[case])
             for number, case in enumerate(cases, 1)
         ],
-        raw={case.name: raw(of) for case, of in results.items()},
+        raw={case.name: raw(of) for case, of in results.items()} | raw_delays(delays),
     )
 
 

@@ -83,16 +83,19 @@ class Case:
     tls: bool = False
     events: int = 0
     gap_ms: float = 0
+    stamped: bool = False
+    """Each event's text is the server's clock."""
     count: int | None = None
     """Requests per measurement; None lets it depend on the client's speed."""
 
     def wants_server_of(self, other: "Case") -> bool:
         """Whether both are answered in the same way."""
-        return (self.latency_ms, self.tls, self.events, self.gap_ms) == (
+        return (self.latency_ms, self.tls, self.events, self.gap_ms, self.stamped) == (
             other.latency_ms,
             other.tls,
             other.events,
             other.gap_ms,
+            other.stamped,
         )
 
 
@@ -166,7 +169,7 @@ def open_server(case: Case) -> Iterator[Served]:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "benchmarks.server"]
         command += ["--latency-ms", str(case.latency_ms), "--events", str(case.events)]
-        command += ["--gap-ms", str(case.gap_ms)]
+        command += ["--gap-ms", str(case.gap_ms), *(["--stamped"] if case.stamped else [])]
         pinned = cores()
         if pinned is not None:
             command += ["--core", str(pinned[1])]

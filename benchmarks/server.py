@@ -98,8 +98,14 @@ def _chunk(payload: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(payload), payload)
 
 
-def stream_answer(events: int) -> tuple[tuple[bytes, bytes, bytes], list[bytes]]:
+def stream_answer(
+    events: int, token: str = TOKEN
+) -> tuple[tuple[bytes, bytes, bytes], list[bytes]]:
     """Return a streamed response with so many events that carry text.
+
+    Args:
+        events: How many.
+        token: The text of all but the first.
 
     Returns:
         The head with the first event, cut at the prompt's number and at the clock; and the
@@ -129,7 +135,7 @@ def stream_answer(events: int) -> tuple[tuple[bytes, bytes, bytes], list[bytes]]
     first = head + event(choice({"role": "assistant", "content": f"{ID_MARK} {STAMP_MARK}"}))
     before, _, rest = first.partition(ID_MARK.encode())
     between, _, after = rest.partition(STAMP_MARK.encode())
-    later = [event(choice({"content": TOKEN})) for _ in range(events - 1)]
+    later = [event(choice({"content": token})) for _ in range(events - 1)]
     end = event(choice({}, "stop")) + event([], USAGE) + _chunk(b"data: [DONE]\n\n")
     return (before + b"#", between, after), [*later, end + b"0\r\n\r\n"]
 
@@ -155,6 +161,8 @@ class Server:
     latency_s: float
     events: int
     gap_s: float
+    stamped: bool
+    """Whether each event of a paced stream has the clock for its text."""
     _poll: select.epoll = attrs.field(factory=select.epoll)
     _connections: dict[int, Connection] = attrs.field(factory=dict)
     _late: deque[tuple[float, Connection, bytes]] = attrs.field(factory=deque)
@@ -166,7 +174,9 @@ class Server:
     def run(self) -> None:
         """Serve until standard input ends."""
         before, after = plain_answer()
-        first, later = stream_answer(max(self.events, 1))
+        first, later = stream_answer(
+            max(self.events, 1), f" {STAMP_MARK}" if self.stamped else TOKEN
+        )
         burst = b"".join(later)
 
         def answer(connection: Connection, number: bytes) -> None:
@@ -214,7 +224,13 @@ class Server:
                         heapq.heapreplace(paced, following)
                     else:
                         heapq.heappop(paced)
-                    self._send(connection, later[index])
+                    self._send(connection, self._with_clock(later[index]))
+
+    def _with_clock(self, piece: bytes) -> bytes:
+        if not self.stamped:
+            return piece
+        clock = b"%0*d" % (STAMP_DIGITS, time.monotonic_ns())
+        return piece.replace(STAMP_MARK.encode(), clock, 1)
 
     def _patience_s(self) -> float:
         dues = [queue[0][0] for queue in (self._late, self._paced) if queue]
@@ -300,6 +316,7 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=0, help="delay of each answer")
     parser.add_argument("--events", type=int, default=0, help="stream so many events with text")
     parser.add_argument("--gap-ms", type=float, default=0, help="pause between events; 0: burst")
+    parser.add_argument("--stamped", action="store_true", help="text of events is the clock")
     parser.add_argument("--certificate", help="PEM file with key and chain: serve TLS")
     options = parser.parse_args()
     if options.core is not None:
@@ -320,6 +337,7 @@ def main() -> None:
         latency_s=options.latency_ms / 1000,
         events=options.events,
         gap_s=options.gap_ms / 1000,
+        stamped=options.stamped,
     ).run()
 
 

@@ -34,8 +34,15 @@ def test_a_completion_made_quickly_is_the_same() -> None:
     assert quick.parts == usual.parts
 
 
+def test_a_quick_maker_takes_what_has_no_default_first_and_then_the_rest_by_position() -> None:
+    fields = attrs.fields_dict(Completion)
+    names = sorted(fields, key=lambda name: fields[name].default is not attrs.NOTHING)
+    completion = new_completion(*names)
+    assert [getattr(completion, name) for name in names] == names
+
+
 def test_a_completion_made_quickly_cannot_be_changed() -> None:
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        new_completion(**ARGUMENTS).text = "Ho"  # type: ignore[misc]  # that is the point
+        new_completion(**ARGUMENTS).text = "Ho"  # type: ignore[misc]
     with pytest.raises(TypeError, match="latency_s"):
         new_completion(**{k: v for k, v in ARGUMENTS.items() if k != "latency_s"})

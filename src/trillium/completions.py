@@ -52,7 +52,7 @@ class Reused(enum.StrEnum):
 
 
 @final
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)  # see `new_usage`
 class Usage:
     """Tokens, as the provider counted them, in one convention over all dialects.
 
@@ -78,7 +78,7 @@ class Usage:
 
 
 @final
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, weakref_slot=False)  # see `new_answer`
 class Answer:
     """What a dialect reads from a response's body, before the call's bookkeeping is added.
 
@@ -174,8 +174,10 @@ class Completion:
         return Message("assistant", self.parts)
 
 
+# What makes the same records in a third of the time, for where one is made for each request.
+new_usage: Final = quick_maker(Usage)
+new_answer: Final = quick_maker(Answer)
 new_completion: Final = quick_maker(Completion)
-"""Makes a `Completion`: the same, in half the time. For the one place where each is made."""
 
 
 @final

@@ -14,7 +14,7 @@ from trillium._call.account import Account
 from trillium._call.call import Call
 from trillium._call.route import Route
 from trillium._money.budget import HELD, REFUSED
-from trillium._policy.admission import Permit, Ticket
+from trillium._policy.admission import IDLE, Permit, Ticket
 from trillium.messages import Request
 
 
@@ -50,9 +50,12 @@ class RouteQueue:
             self,
             self.permits,
             self._on_granted,
-            meter=route.meter,
-            request=request,
-            due=self._on_due,
+            IDLE,
+            route.meter,
+            request,
+            None,
+            False,
+            self._on_due,
         )
 
     def set_permits(self, permits: tuple[Permit, ...]) -> None:

@@ -230,10 +230,10 @@ class Call:
         self._deadlines = Deadlines(self.terms, now)
         self._retry = Retry(
             self.route.retry_policy,
-            seed=self.route.seed,
+            self.route.seed,
             # Calls that are no batch's have all the same index, and must not wait in step.
-            request=self.ticket.age if self.seat is None else self.index,
-            budget=self.route.station.retry_budget,
+            self.ticket.age if self.seat is None else self.index,
+            self.route.station.retry_budget,
         )
         return now
 
@@ -248,7 +248,7 @@ class Call:
         self._attempt_at = now
         self._deadlines.attempt_started(now)
         self._attempt = Attempt(
-            self.route, self._body, self._deadlines, watches_stalls=self.terms.stall_s != math.inf
+            self.route, self._body, self._deadlines, self.terms.stall_s != math.inf
         )
         if self.observer is not None:
             if self._retry.attempts == 1:
@@ -386,30 +386,32 @@ class Call:
         first_token_at = attempt.first_token_at
         headers = attempt.headers
         assert headers is not None
-        return new_completion(
-            id=self.request.id,
-            index=self.index,
-            model=self.route.model,
-            endpoint=self.route.station.endpoint.name,
-            text=answer.text,
-            finish_reason=answer.finish_reason,
-            native_finish_reason=answer.native_finish_reason,
-            reasoning=answer.reasoning,
-            refusal=answer.refusal,
-            tool_calls=answer.tool_calls,
-            parts=answer.parts,
-            usage=answer.usage,
-            cost_usd=self.route.cost(answer),
-            possibly_billed_usd=self._possibly_billed() if retry.abandoned else ZERO,
-            latency_s=self._ended_at - retry.started_at,
-            first_token_s=None if first_token_at is None else first_token_at - self._attempt_at,
-            attempts=retry.attempts,
-            abandoned=retry.abandoned,
-            faults=retry.faults,
-            answered_model=answer.model,
-            service_tier=answer.service_tier,
-            response_id=answer.response_id,
-            rate_limits=rate_limit_fields(headers),
+        return new_completion(  # by position, which takes a third of the time
+            self.request.id,
+            self.index,
+            self.route.model,
+            self.route.station.endpoint.name,
+            answer.text,
+            answer.finish_reason,
+            self._ended_at - retry.started_at,
+            answer.native_finish_reason,
+            answer.reasoning,
+            answer.refusal,
+            answer.tool_calls,
+            answer.usage,
+            self.route.cost(answer),
+            self._possibly_billed() if retry.abandoned else ZERO,
+            None if first_token_at is None else first_token_at - self._attempt_at,
+            retry.attempts,
+            retry.abandoned,
+            retry.faults,
+            answer.model,
+            answer.service_tier,
+            answer.response_id,
+            rate_limit_fields(headers),
+            None,  # it is nobody else's answer
+            False,  # nor was it read from a journal
+            answer.parts,
         )
 
     def _failure(self, end: GiveUp) -> Failure:

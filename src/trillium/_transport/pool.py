@@ -131,7 +131,7 @@ class PooledExchange:
     sends: int
 
     def __init__(
-        self, pool: Pool, connection: _Connection, *, sends: int, decoder: ContentDecoder | None
+        self, pool: Pool, connection: _Connection, sends: int, decoder: ContentDecoder | None
     ) -> None:
         self._pool = pool
         self._connection: _Connection | None = connection
@@ -336,7 +336,7 @@ class Pool:
                 decoder = content_decoder(
                     machine.content_encoding.decode("latin-1"), max_bytes=self._max_body_bytes
                 )
-            exchange = PooledExchange(self, connection, sends=sends, decoder=decoder)
+            exchange = PooledExchange(self, connection, sends, decoder)
             # The usual answer came whole, and its connection is free before anybody reads it.
             exchange._accept(connection, body)
         except BaseException:

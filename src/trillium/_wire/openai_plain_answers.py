@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 
 from trillium._wire.json_text import MAX_COUNT
-from trillium.completions import Answer, FinishReason, Usage
+from trillium.completions import Answer, FinishReason, new_answer, new_usage
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)]
 
@@ -80,18 +80,17 @@ def plain_answer(body: bytes) -> Answer | None:
     if usage.total_tokens > prompt + output or max(cached, written) > prompt or thought > output:
         return None  # the counts do not add up, and so mean something else
     choice = plain.choices[0]
-    return Answer(
-        text=choice.message.content,
-        finish_reason=_FINISH_REASONS[choice.finish_reason],
-        native_finish_reason=choice.finish_reason,
-        usage=Usage(
-            input_tokens=prompt,
-            output_tokens=output,
-            cached_tokens=cached,
-            cache_write_tokens=written,
-            reasoning_tokens=thought,
-        ),
-        service_tier=plain.service_tier or None,
-        model=plain.model or None,
-        response_id=plain.id or None,
+    return new_answer(
+        choice.message.content,
+        "",  # no reasoning ...
+        "",  # ... no refusal ...
+        (),  # ... and no tool calls
+        None,
+        _FINISH_REASONS[choice.finish_reason],
+        choice.finish_reason,
+        new_usage(prompt, output, cached, written, thought),
+        None,  # the provider told no cost
+        plain.service_tier or None,
+        plain.model or None,
+        plain.id or None,
     )

@@ -13,7 +13,6 @@ from typing import Annotated, Final, Literal, final
 import attrs
 from cyclopts import Group, Parameter
 
-from trillium._batch.arguments import DEFAULT_CONCURRENCY
 from trillium._batch.journal import open_journal
 from trillium._batch.record import Record
 from trillium._wire.dialect import dialect_named
@@ -22,11 +21,11 @@ from trillium.cli.answers import Answers
 from trillium.cli.asking import asked_by
 from trillium.cli.flags import (
     GRACE_S,
-    PATIENCE,
     PATIENT,
     SAMPLING,
     SERVER,
     STANDARD_STREAM,
+    Concurrency,
     Flattened,
     Grace,
     ModelName,
@@ -35,7 +34,6 @@ from trillium.cli.flags import (
     Seconds,
     Server,
     Template,
-    is_count,
     is_file_name,
     shown_path,
 )
@@ -78,15 +76,7 @@ NoProgress = Annotated[
 class Pace:
     """How many requests are under way at once, and for how long."""
 
-    concurrency: Annotated[
-        int,
-        Parameter(
-            group=PATIENCE,
-            metavar="N",
-            help="How many requests are in flight at most.",
-            validator=is_count,
-        ),
-    ] = DEFAULT_CONCURRENCY
+    concurrency: Concurrency = None
     deadline: Annotated[
         Seconds,
         Parameter(help="Seconds until the run stops; what was not sent by then fails."),

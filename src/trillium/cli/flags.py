@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, final
 import attrs
 from cyclopts import Group, Parameter
 
+from trillium._policy.concurrency import BEGIN_WITH
 from trillium._policy.retry_policy import DEFAULT_MAX_ATTEMPTS, RetryPolicy
 from trillium._wire.chat_requests import Defaults
 from trillium.endpoints import Model, Secret
@@ -81,6 +82,18 @@ ModelName = Annotated[
     ),
 ]
 Seconds = Annotated[float | None, Parameter(group=PATIENCE, metavar="S", validator=is_above_zero)]
+
+Concurrency = Annotated[
+    int | None,
+    Parameter(
+        group=PATIENCE,
+        metavar="N",
+        help="How many requests are in flight at most; by default that is found out: up to "
+        f"{BEGIN_WITH} at first, more while it helps, fewer after refusals.",
+        validator=is_count,
+    ),
+]
+"""`--concurrency` of a batch: told, it is kept; else what `trillium.toml` tells, or a trial."""
 
 
 KeyVariable = Annotated[

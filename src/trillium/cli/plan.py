@@ -15,7 +15,6 @@ import attrs
 import trio
 from cyclopts import Group, Parameter
 
-from trillium._batch.arguments import DEFAULT_CONCURRENCY
 from trillium._batch.sources import read_source
 from trillium._batch.statistics import StopCause
 from trillium._wire.dialect import dialect_named
@@ -23,19 +22,18 @@ from trillium._wire.prompt_template import PromptTemplate
 from trillium.cli.asking import Asked, asked_by, would_be_asked_by
 from trillium.cli.exits import ExitCode
 from trillium.cli.flags import (
-    PATIENCE,
     PATIENT,
     SAMPLING,
     SERVER,
     STANDARD_STREAM,
     WHERE,
+    Concurrency,
     Flattened,
     Patience,
     Sampling,
     Server,
     Template,
     is_above_zero,
-    is_count,
     is_file_name,
     is_not_negative,
 )
@@ -166,15 +164,7 @@ def plan(
     server: Annotated[Server, Flattened] = SERVER,
     sampling: Annotated[Sampling, Flattened] = SAMPLING,
     patience: Annotated[Patience, Flattened] = PATIENT,
-    concurrency: Annotated[
-        int,
-        Parameter(
-            group=PATIENCE,
-            metavar="N",
-            help="How many requests are in flight at most.",
-            validator=is_count,
-        ),
-    ] = DEFAULT_CONCURRENCY,
+    concurrency: Concurrency = None,
     permitted: Annotated[Permitted, Flattened] = PERMITTED,
     learning: Annotated[Learning, Flattened] = LEARNING,
     money: Annotated[Money, Flattened] = MONEYLESS,

@@ -41,7 +41,8 @@ class Job:
     requests: Iterable[Request | Placed] | AsyncIterable[Request]
     total: int | None
     """How many requests there are, if that is known."""
-    concurrency: int
+    concurrency: int | None
+    """How many may be in flight at most; None: it is found out."""
     ordered: bool = False
     deadline_s: float | None = None
     budget: Budget | None = None

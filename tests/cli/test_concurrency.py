@@ -1,0 +1,90 @@
+"""How many requests a batch of the command has in flight: as told, else found out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import trio
+
+from tests.cli.calling import Finished, server, trillium, write_prompts
+from trillium.simulator import (
+    HeaderStyle,
+    SimulatedProvider,
+    SimulatedQuota,
+    SimulatorSettings,
+    open_simulator,
+)
+
+pytestmark = pytest.mark.slow
+
+SILENT_AND_STRICT = SimulatorSettings(
+    latency_s=0.05,
+    header_style=HeaderStyle.NONE,
+    quota=SimulatedQuota(requests_per_second=40, burst_s=0.25),
+)
+UNBOUNDED = SimulatorSettings(latency_s=0.1)
+
+
+async def batch(provider: SimulatedProvider, prompts: Path, *flags: object) -> Finished:
+    asked = ["batch", prompts, "-o", "-", "--no-progress", "--no-learnt-limits"]
+    return await trillium(*asked, *flags, *server(provider))
+
+
+def most_in_flight(provider: SimulatedProvider) -> int:
+    """Return how many requests the provider had at once at most."""
+    changes = []
+    for entry in provider.ledger.entries:
+        assert entry.ended_s is not None
+        changes += [(entry.received_s, 1), (entry.ended_s, -1)]
+    now = most = 0
+    for _, change in sorted(changes):
+        now += change
+        most = max(most, now)
+    return most
+
+
+async def refused(prompts: Path, *flags: object) -> int:
+    """Return how many requests of a batch were refused on the way; all are answered."""
+    async with open_simulator(SILENT_AND_STRICT) as provider:
+        run = await batch(provider, prompts, *flags)
+        assert run.code == 0, run.err
+        entries = provider.ledger.entries
+        assert provider.ledger.count("answered") == len(run.outcomes)
+    return sum(entry.status == 429 for entry in entries)
+
+
+async def test_a_provider_that_tells_nothing_is_not_met_with_a_volley(tmp_path: Path) -> None:
+    prompts = write_prompts(tmp_path / "in.jsonl", [f"say {n}" for n in range(36)])
+    by_told: dict[bool, int] = {}
+
+    async def run(told: bool) -> None:
+        by_told[told] = await refused(prompts, *(["--concurrency", 36] if told else []))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run, True)
+        nursery.start_soon(run, False)
+    assert by_told[False] <= by_told[True] / 2, "the bucket holds 10 of the 36"
+
+
+async def test_it_grows_while_that_helps_and_keeps_to_what_is_told(tmp_path: Path) -> None:
+    prompts = write_prompts(tmp_path / "in.jsonl", [f"say {n}" for n in range(300)])
+    async with open_simulator(UNBOUNDED) as provider:
+        run = await batch(provider, prompts)
+        assert (run.code, len(run.outcomes)) == (0, 300)
+        assert most_in_flight(provider) > 60
+    async with open_simulator(UNBOUNDED) as provider:
+        run = await batch(provider, prompts, "--concurrency", 40)
+        assert (run.code, most_in_flight(provider)) == (0, 40)
+
+
+async def test_a_settings_file_tells_it(tmp_path: Path) -> None:
+    prompts = write_prompts(tmp_path / "in.jsonl", [f"say {n}" for n in range(28)])
+    async with open_simulator(UNBOUNDED) as provider:
+        told = f"[endpoints.here]\nbase_url = {json.dumps(provider.base_url)}\nconcurrency = 7\n"
+        (tmp_path / "trillium.toml").write_text(told)
+        run = await batch(provider, prompts)
+        assert (run.code, most_in_flight(provider)) == (0, 7)
+        assert (await batch(provider, prompts, "--concurrency", 90)).code == 0
+        assert most_in_flight(provider) == 7

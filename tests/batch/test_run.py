@@ -387,6 +387,24 @@ def test_two_batches_of_one_client_hold_its_bound_together() -> None:
     run_simulated(main, settings=SLOW, concurrency=6)
 
 
+def test_a_batch_that_was_left_gives_nothing_more_and_holds_up_nobody() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        async def consume(batch: trillium.Batch) -> None:
+            with pytest.raises(trillium.UsageError, match="in its block"):
+                await anext(batch)
+
+        async with trio.open_nursery() as nursery:
+            async with client.batch(prompts(10)) as batch:
+                nursery.start_soon(consume, batch)
+                await trio.sleep(0.1)
+        await consume(batch)
+        async with client.batch(prompts(2)) as batch:
+            assert len([outcome async for outcome in batch]) == 2
+        assert [outcome async for outcome in batch] == [], "it was at its end"
+
+    run_simulated(main, settings=SLOW)
+
+
 def test_two_consumers_are_refused() -> None:
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
         async with client.batch(prompts(10)) as batch:

@@ -20,7 +20,7 @@ import math
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Self, final
+from typing import Final, Self, final
 
 import trio
 
@@ -48,6 +48,8 @@ from trillium.completions import Failure, Outcome
 from trillium.errors import ErrorKind, InvalidRequestError, TrilliumError, UsageError
 from trillium.limits import Limits
 from trillium.messages import Message, Request, as_request
+
+OUTSIDE: Final = "a batch is used in its block: async with client.batch(...) as batch"
 
 
 @final
@@ -94,6 +96,7 @@ class Batch:
         self._ended = EndedRoutes()
         self._stop: Stop | None = None
         self._consumer = Waiter()
+        self._left = False
 
     async def __aenter__(self) -> Self:
         if self._manager is not None:
@@ -138,6 +141,8 @@ class Batch:
     ) -> bool | None:
         assert self._manager is not None
         assert self._nursery is not None
+        self._left = True
+        self._consumer.wake()  # a task that iterates elsewhere: nothing more comes
         self._empty_queues()
         self._nursery.cancel_scope.cancel()
         record = self._record
@@ -163,10 +168,11 @@ class Batch:
         """Return the next outcome.
 
         Raises:
-            UsageError: The batch was not entered, or two tasks iterate over it at once.
+            UsageError: The batch was not entered, or was left before its end; or two tasks
+                iterate over it at once.
         """
         if self._nursery is None:
-            raise UsageError("a batch is used in its block: async with client.batch(...) as batch")
+            raise UsageError(OUTSIDE)
         if self._consumer.is_waiting:
             raise UsageError("two tasks iterate over one batch: let one of them hand outcomes on")
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -174,6 +180,8 @@ class Batch:
             if self._feeder.done and not self._window.taken:
                 self._feeder.raise_error()
                 raise StopAsyncIteration
+            if self._left:
+                raise UsageError(OUTSIDE)
             if self._writer is not None and not self._tally.working:
                 self._writer.raise_error()
             await self._consumer.wait()

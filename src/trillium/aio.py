@@ -25,7 +25,7 @@ from trillium import client as native
 from trillium import opening
 from trillium._batch.run import Batch as NativeBatch
 from trillium._bridge.asked import AskedBatch, AskedBlock, AskedClient, AskedStream
-from trillium._bridge.flow import Block, Flow
+from trillium._bridge.flow import TWO_READ, Block, Flow
 from trillium._bridge.job import Job
 from trillium._bridge.loop import LoopBell, LoopHost, wait_regardless
 from trillium._bridge.sources import (
@@ -117,6 +117,7 @@ class _Reading(AskedBlock[BlockT, ItemT]):
         self._make = make
         self._sources: _Sources | None = None
         self._bell: LoopBell | None = None
+        self._waits = False
 
     async def __aenter__(self) -> Self:
         self._check_new()
@@ -150,14 +151,21 @@ class _Reading(AskedBlock[BlockT, ItemT]):
 
     async def __anext__(self) -> ItemT:
         """Return the next one, as the native one does, and with its errors."""
-        pipe, bell = self._flow_here().pipe, self._bell
-        assert bell is not None
-        try:
-            while not pipe.is_ready():
-                await bell.next_ring()
-        except asyncio.CancelledError:
-            await self._interrupted()
-            raise
+        pipe = self._flow_here().to_read()
+        if not pipe.is_ready():
+            bell = self._bell
+            assert bell is not None
+            if self._waits:
+                raise UsageError(TWO_READ)
+            self._waits = True
+            try:
+                while not pipe.is_ready():
+                    await bell.next_ring()
+            except asyncio.CancelledError:
+                await self._interrupted()
+                raise
+            finally:
+                self._waits = False
         try:
             return pipe.take()  # noqa: ASYNC910  # it waits where it has to
         except StopIteration:

@@ -23,11 +23,13 @@ from trillium import opening
 from trillium._batch.run import Batch as NativeBatch
 from trillium._bridge.asked import AskedBatch, AskedBlock, AskedClient, AskedStream
 from trillium._bridge.caller import CallerBell, start_thread, wait_for
-from trillium._bridge.flow import Block, Flow
+from trillium._bridge.flow import TWO_READ, Block, Flow
+from trillium._bridge.pipe import Pipe
 from trillium._bridge.sources import HostIterator, is_read_by_host, listed, with_arguments
 from trillium._bridge.wrapping import opens, reads, stands_for
 from trillium._call.stream import CompletionStream as NativeStream
 from trillium.completions import Chunk, Completion, Outcome
+from trillium.errors import UsageError
 
 __all__ = ["Batch", "Client", "CompletionStream", "open_client"]
 
@@ -77,6 +79,8 @@ class _Reading(AskedBlock[BlockT, ItemT]):
         self._client = client
         self._make = make
         self._bell = CallerBell()
+        self._waits = False
+        self._leaves = False
 
     def __enter__(self) -> Self:
         self._check_new()
@@ -104,14 +108,28 @@ class _Reading(AskedBlock[BlockT, ItemT]):
 
     def __next__(self) -> ItemT:
         """Return the next one, as the native one does, and with its errors."""
-        pipe = self._flow_here().pipe
+        pipe = self._flow_here().to_read()
         if not pipe.is_ready():
-            self._bell.wait(pipe.is_ready)
+            self._wait_ready(pipe)
         return pipe.take()
+
+    def _wait_ready(self, pipe: Pipe[ItemT]) -> None:
+        if self._waits:
+            raise UsageError(TWO_READ)
+        self._waits = True
+        try:
+            self._bell.wait(pipe.is_ready)
+        finally:
+            self._waits = False
+            if self._leaves:  # another thread does: it may have waited for the same ring
+                self._bell.ring()
 
     def _leave(self, flow: Flow[BlockT, ItemT]) -> None:
         flow.leave()
+        self._leaves = True
         self._bell.wait(flow.is_over)
+        if self._waits:  # another thread does, likewise
+            self._bell.ring()
 
 
 @final

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar, final
+from typing import Any, Final, Generic, Protocol, Self, TypeVar, final
 
 from trillium._batch.waiter import Waiter
 from trillium._bridge.job import Job
 from trillium._bridge.pipe import Pipe
 from trillium._bridge.thread import TrioThread
-from trillium.errors import UsageError
+from trillium.errors import ClientClosedError, UsageError
 
 ItemT = TypeVar("ItemT")
 ItemT_co = TypeVar("ItemT_co", covariant=True)
 BlockT = TypeVar("BlockT", bound="Block[Any]")
 ValueT = TypeVar("ValueT")
+
+OUTSIDE: Final = "it is read in its block, and that was left"
+TWO_READ: Final = "two wait for what comes next: let one of them read, and hand it on"
 
 
 class Block(Protocol[ItemT_co]):
@@ -78,6 +81,16 @@ class Flow(Generic[BlockT, ItemT]):
         """Whether the block was left, and nothing of it runs or is open."""
         return self._job.is_over
 
+    def to_read(self) -> Pipe[ItemT]:
+        """Return what was read ahead.
+
+        Raises:
+            UsageError: The block was left before its end.
+        """
+        if self._leaving and not (self._job.error is None and self.pipe.is_drained()):
+            raise UsageError(OUTSIDE)
+        return self.pipe
+
     def leave(self) -> None:
         """Have the block left, wherever it is."""
         self._leaving = True
@@ -110,7 +123,10 @@ class Flow(Generic[BlockT, ItemT]):
                     await self._room.wait()
 
     def _ended(self) -> None:
-        self.pipe.end(self._job.error)
+        error = self._job.error
+        if self._leaving and isinstance(error, ClientClosedError):
+            error = UsageError(OUTSIDE)  # for whoever reads elsewhere
+        self.pipe.end(error)
         if self._leaving:
             self._news()
 

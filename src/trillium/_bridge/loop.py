@@ -60,14 +60,15 @@ class LoopHost:
 
 @final
 class LoopBell:
-    """Rung in the trio thread, waited for by one task of the loop."""
+    """Rung in the trio thread, waited for by tasks of the loop; by one of them, as a rule."""
 
-    __slots__ = ("_future", "_host", "_thread")
+    __slots__ = ("_future", "_host", "_others", "_thread")
 
     def __init__(self, host: LoopHost, thread: TrioThread[Any]) -> None:
         self._host = host
         self._thread = thread
         self._future: asyncio.Future[None] | None = None
+        self._others: tuple[asyncio.Future[None], ...] = ()
 
     def ring(self) -> None:
         """Wake whoever waits, soon. From any thread."""
@@ -86,6 +87,9 @@ class LoopBell:
 
         A ring is heard in a callback of the loop: none is missed between a look and this.
         """
+        before = self._future
+        if before is not None and not before.done():
+            self._others = (*self._others, before)
         future = self._future = self._host.loop.create_future()
         return future
 
@@ -97,6 +101,11 @@ class LoopBell:
         future = self._future
         if future is not None and not future.done():
             future.set_result(None)
+        if self._others:
+            others, self._others = self._others, ()
+            for other in others:
+                if not other.done():
+                    other.set_result(None)
 
 
 async def wait_regardless(  # noqa: ASYNC910  # as above

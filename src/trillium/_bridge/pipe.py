@@ -71,6 +71,10 @@ class Pipe(Generic[ItemT]):
         self._taker_waits = True
         return bool(self._items) or self.ended
 
+    def is_drained(self) -> bool:
+        """Whether all was taken, and nothing more comes."""
+        return self.ended and not self._items
+
     def take(self) -> ItemT:
         """Return the next item.
 

@@ -145,6 +145,8 @@ class _Reading(AskedBlock[BlockT, ItemT]):
         traceback: TracebackType | None,
     ) -> None:
         await self._leave()
+        if error is None:
+            self._raise_as_left()
 
     def __aiter__(self) -> Self:
         return self

@@ -102,6 +102,8 @@ class _Reading(AskedBlock[BlockT, ItemT]):
         traceback: TracebackType | None,
     ) -> None:
         self._leave(self._flow_here())
+        if error is None:
+            self._raise_as_left()
 
     def __iter__(self) -> Self:
         return self

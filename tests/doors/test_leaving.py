@@ -8,7 +8,9 @@ import threading
 import pytest
 
 import trillium
+from tests.full_disk import files_up_to
 from trillium import aio, sync
+from trillium.errors import OutputError
 from trillium.simulator import FaultKind, Scripted
 
 LATE = Scripted(text="late", latency_s=60)
@@ -23,6 +25,10 @@ def block_of(client, what):
 async def read_all(block):
     async for _ in block:
         pass
+
+
+def has_broken(batch):
+    return batch._ask(lambda native: native._record.error is not None)
 
 
 @pytest.mark.parametrize("what", WHAT)
@@ -97,3 +103,24 @@ def test_a_batch_that_came_to_its_end_stays_there(run, where):
         with client.batch(["?"]) as batch:
             assert len(list(batch)) == 1
         assert list(batch) == []
+
+
+def test_a_journal_that_could_not_be_written_is_told_to_who_leaves_early(where, tmp_path):
+    """As on trio: whoever breaks off the loop would not hear of it otherwise."""
+    requests = [f"{number}" for number in range(100)]
+
+    async def main():
+        async with aio.open_client(**where) as client:
+            with pytest.raises(OutputError, match="no space left"):
+                async with client.batch(requests, journal=tmp_path / "a.jsonl") as batch:
+                    await anext(batch)
+                    while not has_broken(batch):  # noqa: ASYNC110  # as above
+                        await asyncio.sleep(0)
+
+    with files_up_to(9000):
+        asyncio.run(main())
+        with sync.open_client(**where) as client, pytest.raises(OutputError, match="no space"):
+            with client.batch(requests, journal=tmp_path / "b.jsonl") as batch:
+                next(batch)
+                while not has_broken(batch):
+                    pass

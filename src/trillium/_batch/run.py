@@ -157,9 +157,14 @@ class Batch:
                     finished=error is None and self._feeder.done and not self._window.taken,
                     settled=not self._tally.working,
                 )
-        if record is not None and record.error is not None and error is None:
-            raise record.error
+        if error is None:
+            self._raise_output_error()
         return suppressed
+
+    def _raise_output_error(self) -> None:
+        """Raise what ended the journal, if anything did."""
+        if self._record is not None and self._record.error is not None:
+            raise self._record.error
 
     def __aiter__(self) -> AsyncIterator[Outcome]:
         return self

@@ -54,6 +54,9 @@ class AskedBlock(Generic[BlockT, ItemT]):
         if self._flow is not None:
             raise UsageError("it is entered once: make another one")
 
+    def _raise_as_left(self) -> None:
+        """Raise what the native block raises as it is left without an error."""
+
     def _flow_here(self) -> Flow[BlockT, ItemT]:
         if self._flow is None:
             raise UsageError("it is used in its block: enter it first")
@@ -90,6 +93,9 @@ class AskedBatch(AskedBlock[Batch, Outcome]):
     def unwritten(self) -> list[Outcome]:
         """Outcomes that its journal has not; after an `OutputError`, what to show or save."""
         return self._ask(lambda batch: batch.unwritten)
+
+    def _raise_as_left(self) -> None:
+        self._ask(Batch._raise_output_error)
 
     @stands_for(at_once(Batch.drain))
     def drain() -> None: ...

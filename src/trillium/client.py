@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import ssl
-from collections.abc import AsyncIterable, Iterable, Sequence
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, final
@@ -50,6 +50,7 @@ from trillium.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from trillium._batch.answer_cache import AnswerCache
+    from trillium._comparing.run import Comparing, Terms
     from trillium._planning.planning import Planner
     from trillium.comparison import Comparison
     from trillium.plans import Assumptions, Plan
@@ -338,17 +339,16 @@ class Client:
                 a budget has no price of a model. Nothing was sent.
             ClientClosedError: The client is not open.
         """
-        from trillium._comparing.run import Comparing, Terms  # noqa: PLC0415  # few compare
+        from trillium._comparing.run import Terms  # noqa: PLC0415  # few compare
 
-        self._lifetime.check_open()
-        comparing = Comparing(
+        comparing = comparing_of(
+            self,
             prompts,
             models,
-            routes=self._routes,
             terms=Terms(repeat=repeat, concurrency=concurrency, deadline_s=deadline_s, seed=seed),
-            timeouts=timeouts or self._timeouts,
-            budgets=(as_budget(budget), self._budget),
-            observer=observer or self._observer,
+            timeouts=timeouts,
+            observer=observer,
+            budget=as_budget(budget),
         )
         return await comparing.run()
 
@@ -463,3 +463,33 @@ class Client:
         return open_transport(
             endpoint.base_url, self._given_transport, ssl_context=self._ssl_context
         )
+
+
+def comparing_of(
+    client: Client,
+    prompts: Iterable[Prompt],
+    models: Iterable[str | Model],
+    *,
+    terms: Terms,
+    timeouts: Timeouts | None = None,
+    observer: Observer | None = None,
+    budget: Budget | None = None,
+    limits: Mapping[Endpoint, Limits] | None = None,
+) -> Comparing:
+    """Return a comparison that is not run yet, for a door that stops it, or looks at it meanwhile.
+
+    It takes what `Client.compare` takes, and raises the same; and `limits`, what endpoints permit.
+    """
+    from trillium._comparing.run import Comparing  # noqa: PLC0415  # few compare
+
+    client._lifetime.check_open()
+    return Comparing(
+        prompts,
+        models,
+        routes=client._routes,
+        terms=terms,
+        timeouts=timeouts or client._timeouts,
+        budgets=(budget, client._budget),
+        observer=observer or client._observer,
+        limits=limits,
+    )

@@ -19,6 +19,7 @@ import trillium
 from tests.checkpoints import cancel_at_every_checkpoint
 from trillium._comparing.run import Comparing, Terms
 from trillium._policy.retry_policy import RetryPolicy
+from trillium.client import comparing_of
 from trillium.comparison import Comparison
 from trillium.prices import Prices, parse_list
 from trillium.simulator import (
@@ -340,13 +341,7 @@ def test_a_deadline_ends_it_and_the_rest_was_not_sent() -> None:
 
 
 def two_at_once(rivals: Rivals) -> Comparing:
-    return Comparing(
-        PROMPTS,
-        rivals.models,
-        routes=rivals.client._routes,
-        terms=Terms(concurrency=2),
-        timeouts=trillium.Timeouts(),
-    )
+    return comparing_of(rivals.client, PROMPTS, rivals.models, terms=Terms(concurrency=2))
 
 
 def test_drained_it_tells_of_what_was_sent_alone() -> None:

@@ -17,7 +17,7 @@ from trillium._batch.arguments import COMPARED_AT_ONCE
 from trillium._batch.progress import Progress
 from trillium._batch.sources import read_source
 from trillium._call.nurseries import open_private_nursery
-from trillium._comparing.run import Comparing, Terms
+from trillium._comparing.run import Terms
 from trillium._money.budget import Budget
 from trillium._wire.dialect import dialect_named
 from trillium._wire.prompt_template import PromptTemplate
@@ -49,7 +49,7 @@ from trillium.cli.progress_line import Display, display_for, show_progress
 from trillium.cli.run import Ran, stop_on_signal
 from trillium.cli.summary import STOPPED_FROM_OUTSIDE
 from trillium.cli.terminal import complain
-from trillium.client import Client
+from trillium.client import Client, comparing_of
 from trillium.comparison import Comparison
 from trillium.endpoints import Endpoint
 from trillium.errors import InvalidRequestError, OutputError
@@ -170,7 +170,6 @@ def compare(
         requests=requests,
         asked=asked,
         terms=extent.terms(),
-        patience=patience,
         budget=money.open_budget(),
         grace_s=extent.grace,
         display=display_for(wanted=not shown.no_progress),
@@ -231,7 +230,6 @@ class Job:
     requests: list[Request]
     asked: list[Asked]
     terms: Terms
-    patience: Patience
     budget: Budget | None
     grace_s: float
     display: Display
@@ -244,13 +242,12 @@ class Job:
 async def _run(job: Job, ran: Ran) -> Comparison:  # noqa: ASYNC910  # the root of a run
     async with job.client as client:
         ran.progress = Progress(started_at=trio.current_time())
-        comparing = Comparing(
+        comparing = comparing_of(
+            client,
             job.requests,
             [one.model for one in job.asked],
-            routes=client._routes,
             terms=job.terms,
-            timeouts=job.patience.timeouts(),
-            budgets=(job.budget, None),
+            budget=job.budget,
             observer=Watch(ran.progress, None, is_draining=lambda: ran.signal is not None),
             limits=job.limits(),
         )

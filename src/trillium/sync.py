@@ -22,7 +22,7 @@ from trillium import client as native
 from trillium import opening
 from trillium._batch.run import Batch as NativeBatch
 from trillium._bridge.asked import AskedBatch, AskedBlock, AskedClient, AskedStream
-from trillium._bridge.caller import CallerBell, start_thread, wait_for
+from trillium._bridge.caller import CallerBell, check_may_wait, start_thread, wait_for
 from trillium._bridge.flow import TWO_READ, Block, Flow
 from trillium._bridge.pipe import Pipe
 from trillium._bridge.sources import HostIterator, is_read_by_host, listed, with_arguments
@@ -84,6 +84,7 @@ class _Reading(AskedBlock[BlockT, ItemT]):
 
     def __enter__(self) -> Self:
         self._check_new()
+        check_may_wait(self._client._thread_here())
         make = with_arguments(self._make, self._client._carrying(self._bell))
         flow = self._flow = Flow(self._client._thread_here(), make, self._bell.ring)
         try:

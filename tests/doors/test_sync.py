@@ -135,6 +135,24 @@ def test_context_variables_flow_with_the_call(where):
     assert seen == ["set"]
 
 
+@pytest.mark.parametrize("what", ["complete", "stream"])
+def test_an_observer_that_would_wait_for_its_own_thread_is_told(where, what):
+    class Asking(trillium.Observer):
+        def outcome(self, outcome, *, request=None):
+            with pytest.raises(trillium.UsageError, match="it cannot wait"):
+                if what == "complete":
+                    client.complete("?")
+                else:
+                    with client.stream("?"):
+                        pass
+            told.append(len(client.limits()))
+
+    told: list[int] = []
+    with sync.open_client(**where, observer=Asking()) as client:
+        client.complete("?")
+    assert told, "what is answered at once may be asked"
+
+
 def interrupt_when_in_flight(arrivals) -> threading.Thread:
     def wait_and_interrupt():
         arrivals.wait()

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, final
 
 from trillium._bridge.job import Job
 from trillium._bridge.thread import TrioThread
+from trillium.errors import UsageError
 
 ResourceT = TypeVar("ResourceT")
 ValueT = TypeVar("ValueT")
@@ -76,6 +77,16 @@ def open_thread(
         thread.finish()
 
 
+def check_may_wait(thread: TrioThread[Any]) -> None:
+    """Refuse to wait for a thread in that thread, which would be for ever.
+
+    Raises:
+        UsageError: This is the trio thread: an observer is called there.
+    """
+    if thread.runs_here():
+        raise UsageError("an observer is told in the thread that would answer: it cannot wait")
+
+
 def wait_for(
     thread: TrioThread[Any],
     function: Callable[[], Awaitable[ValueT]],
@@ -84,7 +95,11 @@ def wait_for(
     """Run an async function in the trio thread, and wait for what it returns.
 
     Whatever interrupts the wait, such as Ctrl-C, cancels it, and is raised when it has ended.
+
+    Raises:
+        UsageError: This is the trio thread.
     """
+    check_may_wait(thread)
     bell = bell or CallerBell()
     job = Job(thread, function, bell.ring)
     try:

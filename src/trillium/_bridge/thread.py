@@ -87,6 +87,10 @@ class TrioThread(Generic[ResourceT]):
         """Whether nothing runs in it any more."""
         return self.has_ended
 
+    def runs_here(self) -> bool:
+        """Whether the caller is in this very thread, so that it must not wait for it."""
+        return threading.get_ident() == self._thread.ident
+
     def finish(self) -> None:
         """Wait for the thread's last instructions, once it is over.
 
@@ -148,7 +152,7 @@ class TrioThread(Generic[ResourceT]):
         It waits for a turn of the trio loop, which takes less than a millisecond; so it is meant
         for what takes no time itself. Once the thread has ended it is called here.
         """
-        if self.has_ended or threading.get_ident() == self._thread.ident:
+        if self.has_ended or self.runs_here():
             return function()
         errand = _Errand(function)
 

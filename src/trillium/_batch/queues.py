@@ -14,7 +14,7 @@ from trillium._call.account import Account
 from trillium._call.call import Call
 from trillium._call.route import Route
 from trillium._money.budget import HELD, REFUSED
-from trillium._policy.admission import IDLE, Permit, Ticket
+from trillium._policy.admission import IDLE, Permit, Ticket, new_ticket
 from trillium.messages import Request
 
 
@@ -45,7 +45,7 @@ class RouteQueue:
     def ticket(self, request: Request) -> Ticket:
         """Return the ticket of a request that arrives now."""
         route = self.route
-        return Ticket(
+        return new_ticket(
             route.gate.queues.next_age(),
             self,
             self.permits,

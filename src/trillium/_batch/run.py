@@ -38,7 +38,7 @@ from trillium._batch.unsent import unsent
 from trillium._batch.waiter import Waiter
 from trillium._batch.workers import BatchWorkers
 from trillium._call.account import open_account
-from trillium._call.call import Call
+from trillium._call.call import Call, new_call
 from trillium._call.nurseries import open_private_nursery
 from trillium._call.route import Route
 from trillium._money.budget import REFUSED
@@ -318,7 +318,7 @@ class Batch:
             self._deliver(unsent(index, request, route, why, ErrorKind.INVALID_REQUEST))
             return
         observer = self._options.observer
-        self._append(queue, Call(route, request, index, ticket, self._terms, observer, self))
+        self._append(queue, new_call(route, request, index, ticket, self._terms, observer, self))
 
     def _append_paid(self, queue: RouteQueue, call: Call) -> None:
         route, request, purse = call.route, call.request, self._options.purse

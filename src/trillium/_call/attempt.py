@@ -22,6 +22,7 @@ from trillium._wire.answer_stream import AnswerStream
 from trillium._wire.headers import Headers
 from trillium.completions import Answer, Chunk
 from trillium.errors import ErrorKind, Fault, RequestError
+from trillium.record_maker import quick_maker
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """No answer is larger; images in base64 stay below."""
@@ -204,6 +205,9 @@ class Attempt:
             fault,
             possibly_billed=fault.possibly_billed or billed or fault.kind in _PAID_FAULTS,
         )
+
+
+new_attempt: Final = quick_maker(Attempt)
 
 
 def _fault_of(error: RequestError, *, billed: bool) -> Fault:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from typing import Protocol, assert_never, final
+from typing import Final, Protocol, assert_never, final
 
 import attrs
 import trio
 
 from trillium._call.account import Account, open_account
 from trillium._call.admission import TurnWait
-from trillium._call.attempt import Attempt
+from trillium._call.attempt import Attempt, new_attempt
 from trillium._call.charges import settle, why_too_late
 from trillium._call.deadline_watch import HasDeadline
 from trillium._call.news import LEFT, settle_and_tell, tell_budgets
@@ -37,6 +37,7 @@ from trillium._policy.retry import (
     State,
     Stopped,
     WaitUntil,
+    new_retry,
 )
 from trillium._policy.retry_policy import THROTTLED_KINDS
 from trillium._wire.rate_limit_headers import rate_limit_fields
@@ -51,6 +52,7 @@ from trillium.errors import (
 )
 from trillium.messages import Request
 from trillium.observers import Observer
+from trillium.record_maker import quick_maker
 
 OneAttempt = Callable[[Attempt, HasDeadline], Awaitable[Answer | Chunk | Fault]]
 """How an attempt is made; the scope is around it, and its deadline the attempt's to set."""
@@ -228,7 +230,7 @@ class Call:
     def _start_clock(self) -> float:
         now = trio.current_time()
         self._deadlines = Deadlines(self.terms, now)
-        self._retry = Retry(
+        self._retry = new_retry(
             self.route.retry_policy,
             self.route.seed,
             # Calls that are no batch's have all the same index, and must not wait in step.
@@ -247,7 +249,7 @@ class Call:
         now = started_at if self._retry.attempts == 1 else trio.current_time()
         self._attempt_at = now
         self._deadlines.attempt_started(now)
-        self._attempt = Attempt(
+        self._attempt = new_attempt(
             self.route, self._body, self._deadlines, self.terms.stall_s != math.inf
         )
         if self.observer is not None:
@@ -488,3 +490,6 @@ class Call:
             model=self.route.model,
             gap_s=self._chunk_at - before,
         )
+
+
+new_call: Final = quick_maker(Call)

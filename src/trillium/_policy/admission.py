@@ -35,7 +35,7 @@ from __future__ import annotations
 import enum
 import heapq
 from collections.abc import Callable, Hashable, Iterable
-from typing import Protocol, final
+from typing import Final, Protocol, final
 
 import attrs
 
@@ -45,6 +45,7 @@ from trillium._policy.quota_meter import Meter
 from trillium._policy.token_estimate import size_of
 from trillium.errors import LocalProtocolError
 from trillium.messages import Request
+from trillium.record_maker import quick_maker
 
 
 class Permit(Protocol):
@@ -100,6 +101,9 @@ class Ticket:
     """For the machine: on whose behalf its permits were taken, as long as it is held."""
     place: int = attrs.field(default=0, init=False, repr=False)
     """For the machine: which entry of its queue stands for it; 0 is none."""
+
+
+new_ticket: Final = quick_maker(Ticket)
 
 
 _Entry = tuple[int, int, Ticket]

@@ -43,6 +43,7 @@ from trillium._policy.dice import draw
 from trillium._policy.retry_budget import RetryBudget
 from trillium._policy.retry_policy import RetryPolicy, why_final
 from trillium.errors import ErrorKind, Fault, LocalProtocolError
+from trillium.record_maker import quick_maker
 
 
 @final
@@ -200,7 +201,8 @@ class Retry:
         if event is ANSWERED and self.state is _IN_FLIGHT:  # as nearly all end
             self.state = _DONE
             return FINISH
-        if type(event) not in TRANSITIONS[self.state]:
+        begins = event is STARTED and self.state is _READY  # as all do: the table takes longer
+        if not begins and type(event) not in TRANSITIONS[self.state]:
             msg = f"{type(event).__name__} is no event of a call that is {self.state}"
             raise LocalProtocolError(msg)
         match event:
@@ -284,6 +286,9 @@ class Retry:
         if let_go_at <= at:
             return WaitUntil(at, own_s, 0.0)
         return WaitUntil(let_go_at, let_go_at - now, let_go_at - at)
+
+
+new_retry: Final = quick_maker(Retry)
 
 
 def _too_late(asked_s: float, left: str) -> str:

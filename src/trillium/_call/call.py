@@ -228,7 +228,7 @@ class Call:
                     assert_never(self._decision)
 
     def _start_clock(self) -> float:
-        now = trio.current_time()
+        now = self.route.station.now()
         self._deadlines = Deadlines(self.terms, now)
         self._retry = new_retry(
             self.route.retry_policy,
@@ -271,7 +271,7 @@ class Call:
         self._deadlines.attempt_ended()
         number = self._retry.attempts
         observer, ticket = self.observer, self.ticket
-        sent_at, now = self._attempt_at, trio.current_time()
+        sent_at, now = self._attempt_at, self.route.station.now()
         self._ended_at = now
         if ticket.meter is not None:
             if observer is None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, final
 
 import attrs
@@ -61,6 +61,11 @@ class _Origin:
     port: int
     secure: bool
     idle: deque[_Connection] = attrs.field(factory=deque)
+    # Half of what `trio.current_time` takes, 0.2 µs, is to find the clock.
+    now: Callable[[], float] = attrs.field(
+        factory=lambda: trio.lowlevel.current_clock().current_time
+    )
+    """Looks at the run's clock."""
 
 
 @final
@@ -74,7 +79,7 @@ class _Connection:
     idle_since: float = 0.0
 
     async def exchange(self, request: memoryview) -> bytes:
-        """Send a whole request and read once, as nearly all are answered; as `read`.
+        """Send a whole request, and read until status and headers are in; as `read`.
 
         That the server stopped reading the request is no error yet.
         """
@@ -91,7 +96,10 @@ class _Connection:
         except (OSError, trio.ClosedResourceError):
             machine.feed_eof(clean=False)
             raise  # not reached, as in `read`
-        return machine.feed(received) if received else self._ended()
+        body = machine.feed(received) if received else self._ended()
+        while not machine.head_received:
+            body = await self.read()
+        return body
 
     async def read(self) -> bytes:
         """Read once; return the bytes of the body in it.
@@ -312,9 +320,11 @@ class Pool:
                     connection = await self._connect(origin)
                 sends += 1
                 connection.machine.begin(is_head=encoder.is_head)
-                return await self._exchange(connection, request, sends=sends, decoded=decoded)
+                body = await connection.exchange(request)
+                return self._exchange(connection, body, sends=sends, decoded=decoded)
             except RequestError as error:
                 if connection is not None:
+                    self._close(connection)
                     abandoned += connection.machine.sent_whole
                     if connection.machine.replayable and not self._closed:
                         connection = None
@@ -322,26 +332,20 @@ class Pool:
                 error.attempts = sends
                 error.abandoned = abandoned
                 raise
+            except BaseException:
+                if connection is not None:
+                    self._close(connection)
+                raise
 
-    async def _exchange(
-        self, connection: _Connection, request: memoryview, *, sends: int, decoded: bool
+    def _exchange(
+        self, connection: _Connection, body: bytes, *, sends: int, decoded: bool
     ) -> PooledExchange:
-        machine = connection.machine
-        try:
-            body = await connection.exchange(request)
-            while not machine.head_received:
-                body = await connection.read()
-            decoder = None
-            if decoded and machine.content_encoding:
-                decoder = content_decoder(
-                    machine.content_encoding.decode("latin-1"), max_bytes=self._max_body_bytes
-                )
-            exchange = PooledExchange(self, connection, sends, decoder)
-            # The usual answer came whole, and its connection is free before anybody reads it.
-            exchange._accept(connection, body)
-        except BaseException:
-            self._close(connection)
-            raise
+        decoder = None
+        if decoded and (coding := connection.machine.content_encoding):
+            decoder = content_decoder(coding.decode("latin-1"), max_bytes=self._max_body_bytes)
+        exchange = PooledExchange(self, connection, sends, decoder)
+        # The usual answer came whole, and its connection is free before anybody reads it.
+        exchange._accept(connection, body)
         return exchange
 
     def _route(self, target: Target) -> tuple[_Origin, RequestEncoder]:
@@ -378,14 +382,14 @@ class Pool:
             connection = await self._connect(origin)
         except ConnectionBrokenError:
             return  # noqa: ASYNC910  # trying was one
-        connection.idle_since = trio.current_time()
+        connection.idle_since = origin.now()
         origin.idle.append(connection)
 
     def _take_idle(self, origin: _Origin) -> _Connection | None:
         idle = origin.idle
         if not idle:
             return None
-        now = trio.current_time()
+        now = origin.now()
         while idle and now - idle[0].idle_since > self._idle_expiry_s:
             self._close(idle.popleft())
         while idle:
@@ -397,7 +401,8 @@ class Pool:
 
     def _take_back(self, connection: _Connection) -> None:
         """Keep a connection whose exchange is complete, if it may have another."""
-        idle = connection.origin.idle
+        origin = connection.origin
+        idle = origin.idle
         if (
             self._closed
             or not connection.machine.reusable
@@ -405,7 +410,7 @@ class Pool:
         ):
             self._close(connection)
             return
-        now = connection.idle_since = trio.current_time()
+        now = connection.idle_since = origin.now()
         if idle and now - idle[0].idle_since > self._idle_expiry_s:
             self._close(idle.popleft())
         idle.append(connection)

@@ -405,6 +405,41 @@ def test_a_batch_that_was_left_gives_nothing_more_and_holds_up_nobody() -> None:
     run_simulated(main, settings=SLOW)
 
 
+def test_a_batch_that_is_left_at_once_keeps_no_turn_from_others() -> None:
+    """Its feeder has a turn before it is cancelled, when all queues have been emptied already."""
+
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.complete, "first")
+            await trio.sleep(0.01)
+            async with client.batch(prompts(3)):
+                pass
+        assert (await client.complete("next")).success
+        assert len(provider.ledger.answers) == 2
+
+    run_simulated(main, settings=SLOW, concurrency=1)
+
+
+def test_a_batch_that_is_left_keeps_no_quota_from_others() -> None:
+    """Its head had the timer for all who wait."""
+
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        async def ask() -> None:
+            await trio.sleep(1)
+            outcomes = await client.complete_all(prompts(2))
+            assert all(outcome.success for outcome in outcomes)
+
+        with trio.fail_after(600):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(ask)
+                async with client.batch(prompts(10)) as batch:
+                    await anext(batch)
+                    await trio.sleep(5)
+
+    limits = trillium.Limits(requests_per_minute=2)
+    run_simulated(main, limits=limits)
+
+
 def test_two_consumers_are_refused() -> None:
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
         async with client.batch(prompts(10)) as batch:

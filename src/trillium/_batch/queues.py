@@ -93,7 +93,7 @@ class RouteQueue:
     def empty(self) -> list[Call]:
         """Take all requests out, for good, and return them.
 
-        Whoever calls this wakes the purse, once all queues are empty that are to be.
+        Whoever calls this wakes purse and gate, once all queues are empty that are to be.
         """
         calls = list(self.calls)
         self.calls.clear()

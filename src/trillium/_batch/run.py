@@ -52,6 +52,10 @@ from trillium.messages import Message, Request, as_request
 OUTSIDE: Final = "a batch is used in its block: async with client.batch(...) as batch"
 
 
+def _drop(queue: RouteQueue, call: Call) -> None:
+    """Do nothing with a request: in a queue that nobody empties any more its turn would be lost."""
+
+
 @final
 class Batch:
     """Many requests in flight: an async context manager, and an async iterator of outcomes.
@@ -91,7 +95,9 @@ class Batch:
         self._default_route: Route | None = None
         self._queues: dict[Route, RouteQueue] = {}
         self._ready: Completed | InOrder = InOrder() if options.ordered else Completed()
-        self._append = RouteQueue.append if options.purse is None else self._append_paid
+        self._append: Callable[[RouteQueue, Call], None] = (
+            RouteQueue.append if options.purse is None else self._append_paid
+        )
         self._tally = Tally()
         self._ended = EndedRoutes()
         self._stop: Stop | None = None
@@ -142,6 +148,7 @@ class Batch:
         assert self._manager is not None
         assert self._nursery is not None
         self._left = True
+        self._append = _drop  # the feeder may have one turn more before it is cancelled
         self._consumer.wake()  # a task that iterates elsewhere: nothing more comes
         self._empty_queues()
         self._nursery.cancel_scope.cancel()
@@ -396,6 +403,8 @@ class Batch:
         calls = [call for queue in self._queues.values() for call in queue.empty()]
         if self._options.purse is not None:
             self._options.purse.wake()
+        for gate in {route.gate for route in self._queues}:
+            gate.wake()  # who waited behind one of ours for quota has to keep the time now
         return calls
 
     def _fail(self, calls: list[Call], reason: str) -> None:
@@ -429,6 +438,7 @@ class Batch:
         self._ended.cannot_pay(queue.route, purse.refusal)
         self._fail(queue.empty(), purse.refusal)
         purse.wake()  # others may have waited behind the head
+        queue.route.gate.wake()
 
     def _note_failure(self, call: Call, failure: Failure) -> None:
         """End early what a fault has doomed: all of its endpoint, or of a model on it."""

@@ -420,7 +420,9 @@ def test_a_thousand_calls_cancelled_at_random_moments_leave_nothing(run, where, 
     endings = []
 
     async def use(client, number):
-        if number % 2:
+        if number % 5 == 0:  # a batch that is left at its very start among them
+            await client.complete_all([f"{number}", f"{number} again"])
+        elif number % 2:
             async with client.stream(f"{number}") as stream:
                 await stream.read()
         else:

@@ -38,13 +38,14 @@ from trillium._policy.quota import Quota
 from trillium._policy.retry_policy import RetryPolicy
 from trillium._transport.choice import UserTransport, open_transport
 from trillium._transport.exchange import Transport
+from trillium._transport.open_files import most_connections
 from trillium.completions import Completion, Failure, Outcome
 from trillium.endpoints import Endpoint, Model
 from trillium.limits import LimitReport, Limits
 from trillium.messages import Message, Request, as_request
 from trillium.observers import Observer
 from trillium.prices import Prices
-from trillium.providers import SIM, SIM_BASE_URL
+from trillium.providers import is_in_process
 from trillium.sim import SimTransport
 from trillium.timeouts import Timeouts
 
@@ -94,6 +95,8 @@ class Client:
             retry_policy=retry,
             concurrency=concurrency,
             seed=seed,
+            # Of a connection within this process both ends are its own.
+            most_in_flight=lambda place: most_connections() // (1 + is_in_process(place)),
         )
         self._timeouts = timeouts
         self._terms = DeadlineTerms(timeouts=timeouts)
@@ -458,7 +461,7 @@ class Client:
         return self._routes.route(model)
 
     def _open_transport(self, endpoint: Endpoint) -> Transport:
-        if endpoint.name == SIM and endpoint.base_url == SIM_BASE_URL:
+        if is_in_process(endpoint):
             return SimTransport(self._lifetime.nursery)
         return open_transport(
             endpoint.base_url, self._given_transport, ssl_context=self._ssl_context

@@ -103,6 +103,11 @@ PROVIDERS: Final[Mapping[str, Provider]] = {
 }
 
 
+def is_in_process(endpoint: Endpoint) -> bool:
+    """Return whether an open client puts its own server in the place of an endpoint."""
+    return endpoint.name == SIM and endpoint.base_url == SIM_BASE_URL
+
+
 @takes_key
 def provider_endpoint(name: str, *, key: str | Secret | None = None) -> Endpoint:
     """Return the endpoint of a provider that is known by name.

@@ -106,6 +106,15 @@ def test_it_stays_within_its_bounds(events: list[float | None], first: int) -> N
         assert LEAST <= machine.bound <= MOST
 
 
+@pytest.mark.parametrize(("first", "most"), [(50, 60), (50, 20), (2000, 2000), (50, 0)])
+def test_it_grows_no_further_than_there_can_be(first: int, most: int) -> None:
+    machine = Concurrency(first)
+    machine.keep_within(most)
+    for _ in range(3000):
+        answer(machine, seconds=1.0)
+    assert machine.bound == max(most, LEAST)
+
+
 @pytest.mark.parametrize("bound", [1, 2])
 def test_it_never_comes_to_a_stop(bound: int) -> None:
     machine = Concurrency(bound)

@@ -16,6 +16,7 @@ from trillium._policy.quota import Quota
 from trillium._policy.quota_memory import recall
 from trillium._policy.retry_policy import RetryPolicy
 from trillium._transport.exchange import Transport
+from trillium._transport.open_files import most_connections
 from trillium.endpoints import Endpoint, Model
 from trillium.errors import InvalidRequestError
 from trillium.limits import LimitReport
@@ -47,6 +48,10 @@ class Routes:
     concurrency: int | None
     """Of each endpoint; None is no bound."""
     seed: int
+    most_in_flight: Callable[[Endpoint], int] = attrs.field(
+        default=lambda _endpoint: most_connections()
+    )
+    """What this process can have open at an endpoint: there, finding out by trying ends."""
     _stations: dict[Endpoint, Station] = attrs.field(factory=dict, init=False)
     _routes: dict[str | Model | None, Route] = attrs.field(factory=dict, init=False)
 
@@ -102,6 +107,9 @@ class Routes:
                 concurrency=self.concurrency,
                 quota=self.quota if model.endpoint == self.endpoint else None,
             )
+            if station.adaptive is not None:
+                most = self.most_in_flight(model.endpoint)
+                station.adaptive.concurrency.keep_within(most)
         tariff = self.tariff_of(model.endpoint, model.name)
         # The model's name is among the dice: several that are asked the same do not wait in step.
         seed = self.seed + zlib.crc32(model.name.encode("utf-8", "replace"))

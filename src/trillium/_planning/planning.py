@@ -31,7 +31,7 @@ from trillium.errors import InvalidRequestError
 from trillium.limits import Limits
 from trillium.messages import Request
 from trillium.plans import FIRST_TOKEN_S, TOKENS_PER_SECOND, Assumptions, Binding, Plan
-from trillium.providers import SIM, SIM_BASE_URL
+from trillium.providers import is_in_process
 from trillium.sim import LATENCY_S as SIM_LATENCY_S
 from trillium.sim import TOKENS_PER_SECOND as SIM_TOKENS_PER_SECOND
 from trillium.timeouts import Timeouts
@@ -121,7 +121,7 @@ class Planner:
         assume, size = self.options.assume, self._rehearsed
         endpoint = route.station.endpoint
         first_s, per_second, out = FIRST_TOKEN_S, TOKENS_PER_SECOND, assume.output_tokens
-        if endpoint.name == SIM and endpoint.base_url == SIM_BASE_URL:
+        if is_in_process(endpoint):
             first_s, per_second = SIM_LATENCY_S, SIM_TOKENS_PER_SECOND
             out = SIM_OUTPUT_TOKENS if out is None else out
         filled = attrs.evolve(

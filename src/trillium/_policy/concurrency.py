@@ -45,6 +45,10 @@ class Concurrency:
     """The bound of one batch, and what it is judged by."""
 
     bound: int
+    _most: int = attrs.field(
+        default=attrs.Factory(lambda self: max(MOST, self.bound), takes_self=True), init=False
+    )
+    """Never grows above it; where it begins above `MOST`, somebody knows better."""
     _starting: bool = attrs.field(default=True, init=False)
     _usual: float = attrs.field(default=math.nan, init=False)
     _best: float = attrs.field(default=math.inf, init=False)
@@ -62,6 +66,11 @@ class Concurrency:
     def is_found(self) -> bool:
         """Whether it has ever been cut: until then nothing is known but where it began."""
         return not self._starting
+
+    def keep_within(self, most: int) -> None:
+        """Take in that more than so many cannot be in flight."""
+        self._most = max(LEAST, min(self._most, most))
+        self.bound = min(self.bound, self._most)
 
     def answered(
         self, *, in_flight: int, first_token_s: float | None, latency_s: float, output_tokens: int
@@ -101,7 +110,7 @@ class Concurrency:
         self._toward_next += self._in_round
         if self._starting or self._toward_next >= self.bound:
             self._toward_next = max(0, self._toward_next - self.bound)
-            self.bound = min(self.bound + 1, MOST)
+            self.bound = min(self.bound + 1, self._most)
             self._grown += 1
             if self._grown >= self._in_round:
                 self._grown = 0

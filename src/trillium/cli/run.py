@@ -21,6 +21,7 @@ from trillium._batch.statistics import Stop
 from trillium._call.nurseries import open_private_nursery
 from trillium._money.budget import Budget
 from trillium._money.cost import BatchCost
+from trillium._transport.open_files import permit_more
 from trillium.cli.answers import Answers, Watch
 from trillium.cli.progress_line import Display, show_progress
 from trillium.cli.terminal import complain
@@ -87,6 +88,7 @@ def run_job(job: Job, answers: Answers | None) -> Ran:
         answers: Where outcomes go; left open. None only counts them.
     """
     ran = Ran()
+    permit_more()  # else a shell's bound on open files may be met sooner than the provider's
     trio.run(_run_job, job, answers, ran)
     return ran
 

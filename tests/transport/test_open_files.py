@@ -1,0 +1,57 @@
+"""`_transport/open_files.py`: what a process may open, asked in processes that may open little."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+BOUNDED = """\
+import json, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
+"""
+
+
+def run(program: str, *arguments: object) -> Any:
+    command = [sys.executable, "-c", BOUNDED + program, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(("now", "most", "raised"), [(100, 300, 300), (100, 9000, 4096)])
+def test_a_low_bound_is_raised_as_far_as_is_of_use(now: int, most: int, raised: int) -> None:
+    program = """
+from trillium._transport.open_files import most_connections, permit_more
+told = [most_connections()]
+permit_more()
+told += [most_connections(), resource.getrlimit(resource.RLIMIT_NOFILE)]
+permit_more()
+print(json.dumps([*told, most_connections()]))
+"""
+    assert run(program, now, most) == [now - 32, raised - 32, [raised, most], raised - 32]
+
+
+@pytest.mark.parametrize("bound", [96, 140])
+def test_a_batch_opens_no_more_than_it_may(bound: int) -> None:
+    program = """
+import trillium, trio
+
+async def main():
+    most = tried = 0
+    async with trillium.open_client("sim/demo") as client:
+        async with client.batch(map(str, range(150))) as batch:
+            async for outcome in batch:
+                most = max(most, batch.statistics().in_flight)
+                tried += outcome.attempts
+    print(json.dumps([most, tried]))
+
+trio.run(main)
+"""
+    most, tried = run(program, bound, bound)
+    assert tried == 150
+    assert 8 <= most <= (bound - 32) // 2

@@ -35,7 +35,7 @@ from trillium._bridge.sources import (
     listed,
     with_arguments,
 )
-from trillium._bridge.thread import TrioThread, check_open
+from trillium._bridge.thread import TrioThread, check_open, end_if_forgotten
 from trillium._bridge.wrapping import opens, reads, stands_for
 from trillium._call.stream import CompletionStream as NativeStream
 from trillium.completions import Chunk, Completion, Outcome
@@ -245,16 +245,15 @@ class Client(AskedClient):
         Raises:
             UsageError: It was opened before, or this is no asyncio program.
         """
+        client, changed = self._native, self._changed  # and nothing of the door itself
         try:
-            host = LoopHost(self._loop_is_gone)
+            host = LoopHost(lambda: thread.stop())  # noqa: PLW0108  # it is made below
         except RuntimeError:
             msg = (
                 "this client lives in an asyncio program: asyncio.run(main); on trio, use trillium"
             )
             raise UsageError(msg) from None
-        thread = TrioThread(
-            lambda: self._native, changed=lambda: host.post(self._changed.set), name="trillium"
-        )
+        thread = TrioThread(lambda: client, changed=lambda: host.post(changed.set), name="trillium")
         thread.start()
         try:
             while not thread.is_settled():
@@ -265,6 +264,7 @@ class Client(AskedClient):
         if thread.has_ended:
             await self._end(thread)
         self._host, self._thread = host, thread
+        end_if_forgotten(self, thread)
 
     async def aclose(self) -> None:  # noqa: ASYNC910  # it waits where it has to
         """Cancel what is in flight, close all connections, and end the thread. Idempotent."""
@@ -284,10 +284,6 @@ class Client(AskedClient):
     async def _change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
-
-    def _loop_is_gone(self) -> None:
-        if self._thread is not None:
-            self._thread.stop()
 
     def _host_here(self) -> LoopHost:
         check_open(self._thread)

@@ -26,6 +26,7 @@ from trillium._bridge.caller import CallerBell, check_may_wait, start_thread, wa
 from trillium._bridge.flow import TWO_READ, Block, Flow
 from trillium._bridge.pipe import Pipe
 from trillium._bridge.sources import HostIterator, is_read_by_host, listed, with_arguments
+from trillium._bridge.thread import end_if_forgotten
 from trillium._bridge.wrapping import opens, reads, stands_for
 from trillium._call.stream import CompletionStream as NativeStream
 from trillium.completions import Chunk, Completion, Outcome
@@ -185,7 +186,9 @@ class Client(AskedClient):
         Raises:
             UsageError: It was opened before.
         """
-        self._thread = start_thread(lambda: self._native, name="trillium")
+        client = self._native  # and nothing of the door itself
+        self._thread = start_thread(lambda: client, name="trillium")
+        end_if_forgotten(self, self._thread)
 
     def close(self) -> None:
         """Cancel what is in flight, close all connections, and end the thread. Idempotent."""

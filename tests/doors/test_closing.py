@@ -79,9 +79,11 @@ def test_on_asyncio_what_is_in_flight_is_told_and_what_comes_late_too(
         await asyncio.sleep(0)  # it has begun to close
         late = asyncio.create_task(use(client, what))
         await closing
-        for asked in (early, late):
-            with pytest.raises(trillium.ClientClosedError, match="while this was under way"):
-                await asked
+        with pytest.raises(trillium.ClientClosedError, match="while this was under way"):
+            await early
+        # The thread may have ended by then, if it was quick.
+        with pytest.raises(trillium.ClientClosedError, match="while this was|make another one"):
+            await late
         with pytest.raises(trillium.ClientClosedError, match="make another one"):
             await use(client, what)
 

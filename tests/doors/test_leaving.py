@@ -124,3 +124,29 @@ def test_a_journal_that_could_not_be_written_is_told_to_who_leaves_early(where, 
                 next(batch)
                 while not has_broken(batch):
                     pass
+
+
+def test_a_client_that_is_dropped_unclosed_ends_its_thread_and_its_connections(where):
+    """As a notebook's cell does that opens one by hand, and is run again."""
+
+    async def main():
+        client = aio.open_client(**where)
+        await client.open()
+        await client.complete("?")
+        thread = client._thread
+        assert thread is not None
+        with pytest.warns(ResourceWarning, match="nobody had closed"):
+            del client
+        await asyncio.to_thread(thread._thread.join, 10)
+        assert thread.has_ended
+
+    asyncio.run(main())
+    client = sync.open_client(**where)
+    client.open()
+    client.complete("?")
+    thread = client._thread
+    assert thread is not None
+    with pytest.warns(ResourceWarning, match="nobody had closed"):
+        del client
+    thread._thread.join(10)
+    assert thread.has_ended

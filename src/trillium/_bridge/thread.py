@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextvars
 import functools
 import threading
+import warnings
+import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Generic, Protocol, TypeVar, final
+from typing import Any, Generic, Protocol, TypeVar, final
 
 import trio
 
@@ -242,6 +244,20 @@ class TrioThread(Generic[ResourceT]):
             self._stopping.set()
         else:
             self._scope.cancel()
+
+
+def end_if_forgotten(client: object, thread: TrioThread[Any]) -> None:
+    """Have the thread end when its client is dropped and was not closed, as a notebook does it.
+
+    So the thread must hold no reference to the client. A program that ends needs nothing of it.
+    """
+    weakref.finalize(client, _forgotten, thread).atexit = False
+
+
+def _forgotten(thread: TrioThread[Any]) -> None:
+    if not thread.has_ended:
+        thread.stop()
+        warnings.warn("a client was dropped that nobody had closed", ResourceWarning, stacklevel=2)
 
 
 def check_open(thread: TrioThread[ResourceT] | None) -> TrioThread[ResourceT]:

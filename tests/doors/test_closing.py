@@ -82,7 +82,7 @@ def test_on_asyncio_what_is_in_flight_is_told_and_what_comes_late_too(
         with pytest.raises(trillium.ClientClosedError, match="while this was under way"):
             await early
         # The thread may have ended by then, if it was quick.
-        with pytest.raises(trillium.ClientClosedError, match="while this was|make another one"):
+        with pytest.raises(trillium.ClientClosedError, match=r"while this was|make another"):
             await late
         with pytest.raises(trillium.ClientClosedError, match="make another one"):
             await use(client, what)

@@ -109,10 +109,11 @@ def test_the_difference_is_named() -> None:
         "the input /a/in.jsonl has changed",
         'model was "m", not "n"',
         'system was not given, not "s"',
-        "temperature was 0.5, not not given",
+        "temperature was 0.5, and is not given now",
     ]
     other = Identity(parameters=IDENTITY.parameters)
-    assert IDENTITY.differences(other) == ["the input was /a/in.jsonl, not no file"]
+    assert IDENTITY.differences(other) == ["the input was /a/in.jsonl, and is no file now"]
+    assert other.differences(IDENTITY) == ["the input was no file, not /a/in.jsonl"]
 
 
 def test_no_descriptor_is_left(tmp_path: Path) -> None:

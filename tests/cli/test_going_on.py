@@ -41,6 +41,20 @@ async def test_the_same_command_asks_again_what_failed_and_nothing_else(place: P
     assert sorted(outcome["index"] for outcome in outcomes) == list(range(20))
 
 
+async def test_where_nothing_is_left_it_says_so(place: Path) -> None:
+    async with open_simulator() as provider:
+        assert (await trillium(*BATCH, *server(provider))).code == 0
+        before = (place / "out.jsonl").read_bytes()
+        run = await trillium(*BATCH, *server(provider))
+        assert (run.code, provider.ledger.received) == (0, 20)
+    assert run.err.splitlines() == [
+        "going on with out.jsonl: 20 completed",
+        "nothing was left to ask",
+        "in all 20 of 20 have an outcome in out.jsonl",
+    ]
+    assert (place / "out.jsonl").read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("flags", "asked", "code"),
     [

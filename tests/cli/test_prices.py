@@ -64,7 +64,7 @@ def test_an_own_list_goes_first(tmp_path: Path, capsys: Output) -> None:
     assert prices("openai/gpt-4.1", files=(str(path),)) == 0
     assert "contract" in capsys.readouterr().out
     assert prices(files=(str(path),)) == 0
-    assert "openai: contract, 1 models, 1.1 USD per EUR" in capsys.readouterr().out
+    assert "openai: contract, 1 model, 1.1 USD per EUR" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -62,13 +62,18 @@ class Identity:
             if self.input_path == other.input_path:
                 found.append(f"the input {self.input_path} has changed")
             else:
+                now = other.input_path
                 found.append(
-                    f"the input was {_named(self.input_path)}, not {_named(other.input_path)}"
+                    f"the input was {'no file' if self.input_path is None else self.input_path}, "
+                    + ("and is no file now" if now is None else f"not {now}")
                 )
         for name in sorted({*self.parameters, *other.parameters}):
             before, now = self.parameters.get(name), other.parameters.get(name)
             if before != now:
-                found.append(f"{name} was {_shown(before)}, not {_shown(now)}")
+                found.append(
+                    f"{name} was {'not given' if before is None else _shown(before)}, "
+                    + ("and is not given now" if now is None else f"not {_shown(now)}")
+                )
         return found
 
 
@@ -286,9 +291,5 @@ def _mark(admitted: int, since: int) -> bytes:
     return b'{"unanswered_below":%*d,"since":%*d}\n' % (_WIDTH, admitted, _WIDTH, since)
 
 
-def _named(path: str | None) -> str:
-    return "no file" if path is None else path
-
-
 def _shown(value: Any) -> str:
-    return "not given" if value is None else quote(msgspec.json.encode(value).decode())
+    return quote(msgspec.json.encode(value).decode())

@@ -308,8 +308,9 @@ def finish_record(ran: Ran, record: Record, output: str, *, in_all: int | None) 
             f"interrupted: {on_disk:,}{total} outcomes are in {where}; the same command goes on"
         )
     else:
-        tell(summary(ran, output=output))
         earlier = kept(record)
+        nothing_left = bool(earlier) and ran.progress.total == 0 and ran.error is None
+        tell([[("nothing was left to ask", "")]] if nothing_left else summary(ran, output=output))
         if earlier and in_all is not None:
             tell([[(f"in all {on_disk:,} of {in_all:,} have an outcome in {where}", "")]])
     if unwritten:

@@ -20,6 +20,7 @@ from trillium._money.tariff import Tariff
 from trillium.cli.exits import ExitCode
 from trillium.cli.money import MONEY, PriceFiles
 from trillium.cli.price_table import fetched_providers, table_of
+from trillium.cli.summary import counted
 from trillium.cli.terminal import complain, printable
 from trillium.endpoints import Endpoint
 from trillium.errors import InvalidRequestError, UsageError
@@ -215,7 +216,7 @@ def _overview(in_use: Prices) -> str:
     lines.append("")
     for name in PROVIDERS:
         models = _models_of(in_use, name)
-        said = f"{len(models):,} models" if models else "no prices"
+        said = counted(len(models), "model", "models") if models else "no prices"
         lines.append(f"{name:<12} {said}")
     lines.append("")
     lines.append("trillium prices PROVIDER lists its models, trillium prices NAME finds a model.")
@@ -225,7 +226,7 @@ def _overview(in_use: Prices) -> str:
 def _described(own: PriceList) -> str:
     names = {tariff.model for tariff in own.tariffs.values()}
     rate = "" if own.usd_per_unit == 1 else f", {own.usd_per_unit} USD per {own.currency}"
-    return f"{own.provider}: {own.source}, {len(names)} models{rate}"
+    return f"{own.provider}: {own.source}, {counted(len(names), 'model', 'models')}{rate}"
 
 
 def update_table(fetch: Callable[[], list[Any]]) -> int:

@@ -109,6 +109,20 @@ async def test_the_same_again_asks_nothing(asked: Asked, tmp_path: Path) -> None
     assert path.read_bytes() == content
 
 
+@pytest.mark.parametrize("streamed_first", [True, False])
+async def test_whether_answers_were_streamed_makes_no_request_another(
+    asked: Asked, tmp_path: Path, streamed_first: bool
+) -> None:
+    """What is streamed has another body; the line names the request by the one that is not."""
+    journal = tmp_path / "out.jsonl"
+    streamed = {"timeouts": trillium.Timeouts(first_token_s=60)}
+    first, second = (streamed, {}) if streamed_first else ({}, streamed)
+    await asked.outcomes(prompts(3), journal, **first)
+    again = await asked.outcomes(prompts(3), journal, **second)
+    assert all(outcome.restored for outcome in again)
+    assert asked.received == 3
+
+
 async def test_ordered_is_in_order_also_when_restored(asked: Asked, tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
     await asked.outcomes(prompts(20), path)

@@ -353,7 +353,9 @@ class Batch:
     def _end(self, call: Call, outcome: Outcome) -> None:
         """Deliver an outcome, and draw conclusions."""
         self._tally.working -= 1
-        self._deliver(outcome, call.request, call.route)
+        # What was streamed has another body than the one that the journal knows a request by.
+        body = b"" if self._terms.timeouts.needs_stream else call.body
+        self._deliver(outcome, call.request, call.route, body)
         if not outcome.success:
             self._note_failure(call, outcome)
         elif self._bounds.adaptive:
@@ -373,14 +375,18 @@ class Batch:
     # What is done.
 
     def _deliver(
-        self, outcome: Outcome, request: Request | None = None, route: Route | None = None
+        self,
+        outcome: Outcome,
+        request: Request | None = None,
+        route: Route | None = None,
+        body: bytes = b"",
     ) -> None:
         self._tally.count(outcome)
         if self._options.observer is not None:
             self._options.observer.outcome(outcome, request=request)
         forgotten = self._stop is not None and self._stop.forgets(outcome)
         if self._writer is not None and not forgotten:
-            self._writer.append(outcome, request, route)
+            self._writer.append(outcome, request, route, body)
         else:
             self._give_out(outcome)
         if self._reuse is not None:

@@ -89,7 +89,8 @@ class Call:
     """Its money, where there is a budget; closed by whoever passes the ticket on."""
     purse: Purse | None = None
     """In the place of an account: what a single call opens one with."""
-    _body: bytes = attrs.field(default=b"", init=False, repr=False)
+    body: bytes = attrs.field(default=b"", init=False, repr=False)
+    """What is sent, once it has been made; empty before."""
     _decision: Decision | None = attrs.field(default=None, init=False)
     """What is to be done next; None before the first."""
     _deadlines: Deadlines = attrs.field(init=False)
@@ -112,7 +113,7 @@ class Call:
         streamed = self.terms.timeouts.needs_stream
         if self._decision is None:
             try:
-                self._body = self.route.encode(self.request, stream=streamed)
+                self.body = self.route.encode(self.request, stream=streamed)
             except InvalidRequestError as error:
                 return self._unsendable(error)  # noqa: ASYNC910  # no more of them than the window
             if self.ticket.charge is not None and self.ticket.charge.size is not None:
@@ -190,10 +191,10 @@ class Call:
             await self._attempt.aclose()
 
     async def _drive_in_turn(self, *, stream: bool, one: OneAttempt) -> Answer | Chunk | Failure:
-        self._body = self.route.encode(self.request, stream=stream)
+        self.body = self.route.encode(self.request, stream=stream)
         if self.purse is not None:
             age = self.ticket.age
-            self.account = open_account(self.purse, self.route, self._body, age=age)
+            self.account = open_account(self.purse, self.route, self.body, age=age)
         if (why := self.route.why_never(self.ticket)) is not None:
             raise InvalidRequestError(why)
         self._decision = await self._take_turn(self._start_clock())
@@ -250,7 +251,7 @@ class Call:
         self._attempt_at = now
         self._deadlines.attempt_started(now)
         self._attempt = new_attempt(
-            self.route, self._body, self._deadlines, self.terms.stall_s != math.inf
+            self.route, self.body, self._deadlines, self.terms.stall_s != math.inf
         )
         if self.observer is not None:
             if self._retry.attempts == 1:
@@ -456,7 +457,7 @@ class Call:
     def _possibly_billed(self) -> Decimal | None:
         """Return what the abandoned attempts cost at most; None where that is not known."""
         try:
-            return EXACT.multiply(self.route.worst_cost(self._body), self._retry.abandoned)
+            return EXACT.multiply(self.route.worst_cost(self.body), self._retry.abandoned)
         except InvalidRequestError:
             return None
 

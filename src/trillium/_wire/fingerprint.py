@@ -46,8 +46,12 @@ class Fingerprint:
         Raises:
             InvalidRequestError: The dialect or the endpoint cannot say what the request wants.
         """
-        digest = self._beginning.copy()
-        digest.update(
+        return self.digest_of(
             self._dialect.encode(request, model=self._model, stream=False, endpoint=self._endpoint)
         )
+
+    def digest_of(self, body: bytes) -> bytes:
+        """Return the digest of the request that has this body if its answer is not streamed."""
+        digest = self._beginning.copy()
+        digest.update(body)
         return digest.digest()

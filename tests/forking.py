@@ -63,67 +63,61 @@ class Run:
 
 
 @final
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """A run as it is asked for."""
+
+    arguments: Sequence[object]
+    """Those of the command or the script."""
+    script: Path | None = None
+    """A file of Python; None runs the command."""
+    variables: Mapping[str, str] | None = None
+    """What is in its environment beside what is in this one's."""
+    quick: bool = False
+    """Whether its `sim/…` answers nearly at once."""
+    halt: tuple[str, int, float] | None = None
+    """The call of the system that it does not return from: its name, the how many-th, and the
+    share that is written of what a `write` is given."""
+
+    def encoded(self) -> bytes:
+        """Return it as the server takes it, with the folder and environment of now."""
+        told = {
+            "arguments": [*map(str, self.arguments)],
+            "script": None if self.script is None else str(self.script),
+            "quick": self.quick,
+            "halt": self.halt,
+            "folder": str(Path.cwd()),
+            "environment": {**os.environ, **(self.variables or {})},
+        }
+        return json.dumps(told).encode() + b"\n"
+
+
+@final
 @attrs.frozen
 class ForkServer:
     """Starts runs in processes of their own, with the folder and environment of this one."""
 
     _requests: socket.socket
 
-    def ask(
-        self,
-        *arguments: object,
-        streams: Sequence[int],
-        script: Path | None = None,
-        variables: Mapping[str, str] | None = None,
-        quick: bool = False,
-        halt: tuple[str, int, float] | None = None,
-    ) -> socket.socket:
+    def ask(self, wanted: Wanted, streams: Sequence[int]) -> socket.socket:
         """Ask for a run as `open_run` does; return where it is told of."""
-        asked = {
-            "arguments": [*map(str, arguments)],
-            "script": None if script is None else str(script),
-            "quick": quick,
-            "halt": halt,
-            "folder": str(Path.cwd()),
-            "environment": {**os.environ, **(variables or {})},
-        }
         near, far = socket.socketpair()
         with far:
             socket.send_fds(self._requests, [b"\n"], [*streams, far.fileno()])
         for descriptor in streams:
             os.close(descriptor)
-        near.sendall(json.dumps(asked).encode() + b"\n")
+        near.sendall(wanted.encoded())
         return near
 
     @asynccontextmanager
-    async def open_run(
-        self,
-        *arguments: object,
-        streams: Sequence[int],
-        script: Path | None = None,
-        variables: Mapping[str, str] | None = None,
-        quick: bool = False,
-        halt: tuple[str, int, float] | None = None,
-    ) -> AsyncIterator[Run]:
+    async def open_run(self, wanted: Wanted, streams: Sequence[int]) -> AsyncIterator[Run]:
         """Have a run, which is killed if it has not ended with the block.
 
         Args:
-            arguments: Those of the command or the script.
+            wanted: What is run, and how.
             streams: Its standard input, output and error, which are closed here.
-            script: A file of Python; None runs the command.
-            variables: What is in its environment beside what is in this one's.
-            quick: Whether its `sim/…` answers nearly at once.
-            halt: The call of the system that it does not return from: its name, the how many-th,
-                and the share that is written of what a `write` is given.
         """
-        near = self.ask(
-            *arguments,
-            streams=streams,
-            script=script,
-            variables=variables,
-            quick=quick,
-            halt=halt,
-        )
+        near = self.ask(wanted, streams)
         async with trio.SocketStream(trio.socket.from_stdlib_socket(near)) as said:
             run = Run(said)
             run.pid = (await run.next_said())["pid"]
@@ -143,6 +137,7 @@ class ForkServer:
         quick: bool = False,
     ) -> subprocess.CompletedProcess[str]:
         """Run the command, or a script, to its end."""
+        wanted = Wanted(arguments=arguments, script=script, variables=variables, quick=quick)
         assert len(stdin) <= PIPE_HOLDS
         given, pipe = os.pipe()
         os.write(pipe, stdin)
@@ -156,13 +151,7 @@ class ForkServer:
         async with (
             trio.lowlevel.FdStream(out) as out_stream,
             trio.lowlevel.FdStream(err) as err_stream,
-            self.open_run(
-                *arguments,
-                streams=[given, its_out, its_err],
-                script=script,
-                variables=variables,
-                quick=quick,
-            ) as run,
+            self.open_run(wanted, [given, its_out, its_err]) as run,
         ):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(read, 1, out_stream)
@@ -202,7 +191,8 @@ class Started:
                 streams.append(write)
             else:
                 streams.append(os.dup(number if given is None else given))
-        with the_server().ask(*arguments, streams=streams, variables=variables) as near:
+        wanted = Wanted(arguments=arguments, variables=variables)
+        with the_server().ask(wanted, streams) as near:
             self._said = near.makefile()
         self.pid: int = json.loads(self._said.readline())["pid"]
 

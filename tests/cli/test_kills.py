@@ -19,7 +19,7 @@ import pytest
 import trio
 
 from tests.cli.calling import read_outcomes, server, trillium, write_prompts
-from tests.forking import Started, the_server
+from tests.forking import Started, Wanted, the_server
 from trillium._batch.sidecar import ADMITTED_STEP
 from trillium._batch.unwritten import FREE_SHARE
 from trillium.simulator import Scripted, SimulatedProvider, SimulatorSettings, open_simulator
@@ -94,7 +94,8 @@ async def killed_again_and_again(place: Path, series: int) -> None:
             started = ("batch", *flags, "--durability", durability)
             streams = [os.open(os.devnull, os.O_RDWR) for _ in range(2)]
             streams.append(os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC))
-            async with the_server().open_run(*started, streams=streams, halt=halt) as run:
+            wanted = Wanted(arguments=started, halt=halt)
+            async with the_server().open_run(wanted, streams) as run:
                 if call is None:
                     await watch.wait(dice.randrange(1, 35))
                 else:

@@ -6,15 +6,18 @@ of several models (`compare`), once for each.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import final
 
 import attrs
 
+from trillium._wire.dialect import dialect_named
 from trillium.cli.flags import STANDARD_STREAM, Server
 from trillium.cli.limit_flags import PERMITTED, Permitted
 from trillium.cli.settings_file import configured, find_settings
 from trillium.endpoints import Model, Secret
 from trillium.limits import Limits
+from trillium.messages import Request
 
 
 @final
@@ -30,6 +33,26 @@ class Asked:
     """The model's name as it goes with these flags."""
     limits: Limits
     """What the endpoint permits, as told."""
+
+    def check(
+        self, check_cost: Callable[[str, bytes], object], *, stream: bool
+    ) -> Callable[[Request], None]:
+        """Return what refuses a request that cannot be said in the endpoint's dialect, or paid.
+
+        Args:
+            check_cost: What refuses a body that cannot be paid, of a model.
+            stream: Whether it would be streamed.
+        """
+        endpoint = self.model.endpoint
+        dialect = dialect_named(endpoint.dialect)
+
+        def check(request: Request) -> None:
+            named = self.model if request.model is None else request.model
+            name = named if isinstance(named, str) else named.name
+            body = dialect.encode(request, model=name, stream=stream, endpoint=endpoint)
+            check_cost(name, body)
+
+        return check
 
 
 def asked_by(

@@ -7,7 +7,6 @@ key, all lines of the input, the output. So a mistake costs neither money nor an
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from typing import Annotated, Final, Literal, final
 
 import attrs
@@ -15,7 +14,6 @@ from cyclopts import Group, Parameter
 
 from trillium._batch.journal import open_journal
 from trillium._batch.record import Record
-from trillium._wire.dialect import dialect_named
 from trillium._wire.prompt_template import PromptTemplate
 from trillium.cli.answers import Answers
 from trillium.cli.asking import asked_by
@@ -54,9 +52,7 @@ from trillium.cli.reusing import REUSE, Reusing
 from trillium.cli.run import Job, Ran, run_job
 from trillium.cli.summary import exit_code, summary
 from trillium.cli.terminal import complain, tell
-from trillium.endpoints import Model
 from trillium.errors import OutputError
-from trillium.messages import Request
 from trillium.opening import open_client
 
 OUTPUT: Final = Group("Where answers go", sort_key=4)
@@ -153,7 +149,7 @@ def batch(
         input_,
         sampling.defaults(),
         template=None if prompt is None else PromptTemplate(prompt),
-        check=_check(asked.model, money.check(asked.model, prices), stream=timeouts.needs_stream),
+        check=asked.check(money.check(asked.model, prices), stream=timeouts.needs_stream),
     )
     cache = reusing.answers()
     in_order = output.order == "input"
@@ -203,22 +199,6 @@ def batch(
         return finish_record(ran, record, output.output, in_all=source.count)
     assert answers is not None
     return _finish(ran, answers, output.output)
-
-
-def _check(
-    asked: Model, check_cost: Callable[[str, bytes], object], *, stream: bool
-) -> Callable[[Request], None]:
-    """Return what finds out whether a request can be said in the endpoint's dialect, and paid."""
-    endpoint = asked.endpoint
-    dialect = dialect_named(endpoint.dialect)
-
-    def check(request: Request) -> None:
-        named = request.model
-        model = asked.name if named is None else named if isinstance(named, str) else named.name
-        body = dialect.encode(request, model=model, stream=stream, endpoint=endpoint)
-        check_cost(model, body)
-
-    return check
 
 
 def _finish(ran: Ran, answers: Answers, output: str) -> int:

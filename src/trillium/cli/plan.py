@@ -17,9 +17,8 @@ from cyclopts import Group, Parameter
 
 from trillium._batch.sources import read_source
 from trillium._batch.statistics import StopCause
-from trillium._wire.dialect import dialect_named
 from trillium._wire.prompt_template import PromptTemplate
-from trillium.cli.asking import Asked, asked_by, would_be_asked_by
+from trillium.cli.asking import asked_by, would_be_asked_by
 from trillium.cli.exits import ExitCode
 from trillium.cli.flags import (
     PATIENT,
@@ -194,7 +193,7 @@ def plan(
     ]
     if len({one.model for one in whom}) < len(whom):
         raise InvalidRequestError("a model stands twice in --model")
-    checks = [_check(one, money.check(one.model, prices)) for one in whom]
+    checks = [one.check(money.check(one.model, prices), stream=False) for one in whom]
 
     def check(request: Request) -> None:
         for check_one in checks:
@@ -236,18 +235,3 @@ def plan(
 async def _plan(client: Client, ask: Callable[[Client], Awaitable[Plan]]) -> Plan:
     async with client:
         return await ask(client)
-
-
-def _check(asked: Asked, check_cost: Callable[[str, bytes], object]) -> Callable[[Request], None]:
-    """Return what finds out whether a request can be said in the endpoint's dialect, and paid."""
-    endpoint = asked.model.endpoint
-    dialect = dialect_named(endpoint.dialect)
-
-    def check(request: Request) -> None:
-        named = request.model
-        name = (
-            asked.model.name if named is None else named if isinstance(named, str) else named.name
-        )
-        check_cost(name, dialect.encode(request, model=name, stream=False, endpoint=endpoint))
-
-    return check

@@ -124,17 +124,12 @@ def provider_endpoint(name: str, *, key: str | Secret | None = None) -> Endpoint
         shown = _shown(name)
         msg = f"unknown provider {shown}: one of {', '.join(PROVIDERS)}; or give a base URL"
         raise InvalidRequestError(msg)
-    return Endpoint(
-        name=name,
+    return _endpoint(
+        name,
+        provider,
         base_url=provider.base_url,
         dialect=provider.dialect,
         key=_key_for(name, provider, key),
-        field_names=provider.field_names,
-        default_max_tokens=provider.default_max_tokens or DEFAULT_MAX_TOKENS,
-        stream_usage=provider.stream_usage,
-        settings=provider.settings,
-        key_check_path=provider.key_check_path,
-        charge_rule=provider.charge_rule,
     )
 
 
@@ -162,18 +157,13 @@ def custom_endpoint(
         (entry for entry in PROVIDERS.items() if urlsplit(entry[1].base_url).netloc == host),
         (host, Provider(base_url=base_url)),
     )
-    return Endpoint(
-        name=name,
+    return _endpoint(
+        name,
+        provider,
         base_url=base_url,
         dialect=provider.dialect if dialect is None else dialect,
         key=key,
         headers=headers,
-        field_names=provider.field_names,
-        default_max_tokens=provider.default_max_tokens or DEFAULT_MAX_TOKENS,
-        stream_usage=provider.stream_usage,
-        settings=provider.settings,
-        key_check_path=provider.key_check_path,
-        charge_rule=provider.charge_rule,
     )
 
 
@@ -192,6 +182,31 @@ def model(name: str, *, key: str | Secret | None = None) -> Model:
         )
         raise InvalidRequestError(msg)
     return Model(provider_endpoint(provider, key=key), wire_name)
+
+
+def _endpoint(
+    name: str,
+    provider: Provider,
+    *,
+    base_url: str,
+    dialect: str,
+    key: str | Secret | None,
+    headers: Mapping[str, str] = _NONE,
+) -> Endpoint:
+    """Return an endpoint with the columns of a provider."""
+    return Endpoint(
+        name=name,
+        base_url=base_url,
+        dialect=dialect,
+        key=key,
+        headers=headers,
+        field_names=provider.field_names,
+        default_max_tokens=provider.default_max_tokens or DEFAULT_MAX_TOKENS,
+        stream_usage=provider.stream_usage,
+        settings=provider.settings,
+        key_check_path=provider.key_check_path,
+        charge_rule=provider.charge_rule,
+    )
 
 
 def _shown(name: str) -> str:

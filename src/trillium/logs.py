@@ -9,7 +9,8 @@ The logger is `trillium`. Nothing shows unless the program sets logging up, and 
 at all without this observer. Retries, limits that were learnt and waits that a provider asks for
 are logged at INFO, failures at WARNING, all else at DEBUG.
 Each record carries its facts as attributes too (`extra`), with names that begin with
-`trillium_`, for handlers that write JSON. Neither prompts, answers nor keys are in it.
+`trillium_`, for handlers that write JSON. Neither prompts, answers nor keys are in it; but a
+provider's error message is, which may quote what it was asked.
 """
 
 from __future__ import annotations

@@ -128,7 +128,7 @@ def test_a_line_of_output_has_the_cost_with_all_of_its_digits() -> None:
     ("base_url", "cost"),
     [("https://openrouter.ai/api/v1", "0.00123"), ("https://gateway.example/v1", None)],
 )
-def test_openrouters_own_cost_goes_before_any_table(base_url: str, cost: str | None) -> None:
+async def test_openrouters_own_cost_goes_before_any_table(base_url: str, cost: str | None) -> None:
     body = (
         b'{"choices":[{"message":{"content":"x"},"finish_reason":"stop"}],"model":"m","id":"i",'
         b'"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"cost":0.00123}}'

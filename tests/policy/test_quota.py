@@ -623,20 +623,20 @@ def test_a_pace_finds_the_rate_between_two_refusals() -> None:
 
 
 def test_refusals_that_a_proved_rate_does_not_explain_cut_nothing_until_they_are_many() -> None:
-    pace = Pace.begin(100, 1.0, 0.0, most=math.inf)
-    pace.accepted = 801
+    pace = Pace.begin(1000, 1.0, 0.0, most=math.inf)
+    pace.accepted = 8001
     pace.refused(1.0, 10.0)
     found = pace.bucket.rate
-    assert found == pytest.approx(80 * FOUND_SHARE)
+    assert found == pytest.approx(800 * FOUND_SHARE)
     now = 10.0
     for number in range(MOST_ODD - 1):
-        pace.accepted = 31 + number
+        pace.accepted = 301 + number
         now += 1.0
         pace.refused(now, now)
         assert pace.bucket.rate == found
-    pace.accepted = 21
+    pace.accepted = 201
     pace.refused(now + 1.0, now + 1.0)
-    most = 30 + MOST_ODD - 2
+    most = 300 + MOST_ODD - 2
     assert pace.bucket.rate == pytest.approx(most * FOUND_SHARE), "of all since, the most counts"
 
 
@@ -670,7 +670,7 @@ def test_refusals_of_what_was_sent_before_the_cut_say_nothing_new() -> None:
     assert pace.accepted == -1
 
 
-@pytest.mark.parametrize(("since_s", "share"), [(5.0, 0.006), (30.0, 0.012), (600.0, 0.03)])
+@pytest.mark.parametrize(("since_s", "share"), [(5.0, 0.002), (30.0, 0.006), (600.0, 0.03)])
 def test_a_pace_grows_the_faster_the_longer_nothing_was_refused(
     since_s: float, share: float
 ) -> None:
@@ -689,11 +689,23 @@ def test_a_pace_grows_the_faster_the_longer_nothing_was_refused(
     assert pace.bucket.rate == pytest.approx(before * (1 + share)), "once in a second"
 
 
-@pytest.mark.parametrize(("found_in_s", "share"), [(1.0, 0.15), (5.0, 0.05), (25.0, 0.01)])
-def test_a_pace_grows_the_faster_the_less_is_known_of_it(found_in_s: float, share: float) -> None:
+@pytest.mark.parametrize(
+    ("found_in_s", "accepted", "share"),
+    [
+        (1.0, 10_000, 0.15),
+        (5.0, 10_000, 0.04 + 0.0003),
+        (25.0, 10_000, 0.008 + 0.0003),
+        (5.0, 25, 0.04 + 0.006),
+        (10.0, 1, 0.02 + 0.03),
+        (400.0, 10**6, 0.002),
+    ],
+)
+def test_a_pace_grows_the_faster_the_less_is_known_of_it(
+    found_in_s: float, accepted: int, share: float
+) -> None:
     pace = Pace.begin(100, 1.0, 0.0, most=math.inf)
     assert pace.found_in_s == SHORT_S
-    pace.accepted = 100
+    pace.accepted = accepted + 1
     pace.refused(found_in_s, found_in_s)
     before, pace.wanted = pace.bucket.rate, True
     pace.grow(found_in_s + 1.0, most=math.inf)

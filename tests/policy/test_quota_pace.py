@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from trillium._policy.quota_pace import FOUND_SHARE, MOST_BACK, NO_STRAY_S, Pace
+from trillium._policy.quota_pace import FOUND_SHARE, GROWTH, MOST_BACK, NO_STRAY_S, WORST_CUT, Pace
 
 
 def paced_at(found: float) -> tuple[Pace, float]:
@@ -46,21 +46,56 @@ def test_what_several_times_tell_alike_is_known_better() -> None:
 def test_odd_refusals_that_are_not_alike_say_nothing_of_a_limit() -> None:
     pace, now = paced_at(80.0)
     before = pace.bucket.rate
-    now = refuse(pace, now, [100, 10, 100, 60, 90, 80, 100, 15, 100, 100, 20, 40])
+    now = refuse(pace, now, [95, 10, 95, 60, 90, 80, 95, 15, 95, 95, 20, 40])
     assert pace.bucket.rate >= before
 
 
 def test_more_refusals_than_can_be_stray_are_a_limit_however_they_come() -> None:
     pace, now = paced_at(80.0)
-    refuse(pace, now, [100, 0, 20, 0, 4, 0])
+    refuse(pace, now, [95, 0, 20, 0, 4, 0])
     assert pace.bucket.rate < 40.0
 
 
 def test_a_low_rate_is_taken_for_lowered_after_fewer() -> None:
-    """Of ten requests hardly one meets a stray refusal, and not three times in a row."""
-    pace, now = paced_at(10.0)
-    refuse(pace, now, [10, 10, 10, 10])
-    assert pace.bucket.rate == pytest.approx(5.0 * FOUND_SHARE)
+    """Of nine requests hardly one meets a stray refusal, and not twice in a row."""
+    pace, now = paced_at(9.0)
+    before = pace.bucket.rate
+    now = refuse(pace, now, [9])
+    assert pace.bucket.rate == before
+    refuse(pace, now, [9])
+    assert pace.bucket.rate == pytest.approx(4.5 * FOUND_SHARE)
+
+
+def test_a_rate_that_a_short_time_showed_is_no_proof_that_what_comes_later_is_odd() -> None:
+    """The requests may have been small, and a fill was left over: so it is cut, each time."""
+    pace = Pace.begin(40, 1.0, 0.0, most=math.inf)
+    refuse(pace, 0.0, [45], 3.0)
+    before = pace.bucket.rate
+    refuse(pace, 3.0, [30], 3.0)
+    assert pace.bucket.rate < 0.9 * before
+
+
+def test_a_pace_does_not_grow_fast_while_it_is_open_whether_the_limit_was_lowered() -> None:
+    pace = Pace.begin(100, 1.0, 0.0, most=math.inf)
+    pace.accepted = 201
+    pace.refused(2.0, 2.0)
+    pace.accepted = 31
+    pace.refused(4.0, 4.0)
+    before, pace.wanted = pace.bucket.rate, True
+    pace.grow(5.0, most=math.inf)
+    assert pace.bucket.rate == pytest.approx(before * (1.0 + GROWTH[0][1]))
+
+
+@pytest.mark.parametrize(("found_in_s", "share"), [(5.0, 0.96), (60.0, 0.975), (400.0, 0.985)])
+def test_a_pace_begins_the_nearer_to_a_rate_the_longer_that_was_found_in(
+    found_in_s: float, share: float
+) -> None:
+    pace = Pace.begin(1000, 1.0, 0.0, most=math.inf)
+    refuse(pace, 0.0, [round(100 * found_in_s)], found_in_s)
+    assert pace.bucket.rate == pytest.approx(max(100 * share, 900 * WORST_CUT))
+    pace.bucket.set_amount(100.0, found_in_s)
+    refuse(pace, found_in_s, [round(100 * found_in_s)], found_in_s)
+    assert pace.bucket.rate == pytest.approx(100 * max(share, 1 - 1.5 / min(2 * found_in_s, 100)))
 
 
 def test_where_refusals_are_stray_a_cut_that_an_odd_one_follows_is_undone() -> None:
@@ -90,4 +125,4 @@ def test_a_pace_that_goes_back_does_not_run_away() -> None:
     assert pace.bucket.rate == pytest.approx(250.0), "no refusal cuts it to less than a quarter"
     pace.bucket.set_amount(70.0, now)
     refuse(pace, now, [60], 2.0)
-    assert pace.bucket.rate == pytest.approx(80.0 * MOST_BACK)
+    assert pace.bucket.rate == pytest.approx((800 - math.sqrt(800)) / 11 * MOST_BACK)

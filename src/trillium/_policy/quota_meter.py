@@ -6,8 +6,9 @@ when that can be), and settled by the usage that comes back, as the provider cha
 A refusal (`throttled`) holds all back for as long as the provider asks, or a second that doubles:
 the model, if its headers tell that nothing was left of its own limit, else the endpoint with all
 its models, since nobody knows whose limit it was. It leads to a slower pace, of the model, only
-if no header explains it: where `remaining` was too little, the buckets know already. What was
-refused stays charged, since many providers count it.
+if no header explains it: where `remaining` was too little, the buckets know already. Where
+headers have told of all limits and one refusal does not fit them, it takes more of these
+(`quota_stray`). What was refused stays charged, since many providers count it.
 
 A meter rests while all that it knows is learnt, and headers show far more left than can be used
 before they are read again. It is quiet then, as one without limits: requests are let go without a
@@ -30,6 +31,7 @@ from trillium._policy.quota_bucket import Amounts, Bucket
 from trillium._policy.quota_let_go import LetGo
 from trillium._policy.quota_pace import Pace
 from trillium._policy.quota_start import SlowStart
+from trillium._policy.quota_stray import Strays
 from trillium._policy.token_estimate import RequestSize, TokenEstimate, size_of
 from trillium.limits import ChargeRule, Counted, LimitSighting
 from trillium.messages import Request
@@ -104,6 +106,7 @@ class Meter:
     _refused: int = attrs.field(default=0, init=False)
     _let_go: LetGo = attrs.field(factory=LetGo, init=False)
     """How many were let go in all, when headers were read."""
+    _strays: Strays = attrs.field(factory=Strays, init=False)
     _holds: int = attrs.field(default=0, init=False)
     _looked: tuple[float, int] = attrs.field(default=(-math.inf, 0), init=False)
     _looked_before: tuple[float, int] = attrs.field(default=(-math.inf, 0), init=False)
@@ -396,12 +399,17 @@ class Meter:
         self._refused += 1
         if self.pace is not None:
             self.pace.refused(charge.taken_at, now, news=not explained)
-        elif not explained:
+        elif not explained and self._must_slow_down():
             since, accepted = self._looked_before
             self.pace = Pace.begin(
                 self.accepted - accepted, now - since, now, most=self._most_rate()
             )
             self.refresh()
+
+    def _must_slow_down(self) -> bool:
+        """Whether a refusal that nothing explains begins a pace: at once, if little is known."""
+        knows_all = self.buckets and all(bucket.is_settled for bucket in self.buckets)
+        return self._strays.refused(self.accepted) or not knows_all
 
     def hold(self, until: float) -> None:
         """Send nothing to the model before then. A hold is never shortened by another."""

@@ -8,9 +8,11 @@ Additive increase, multiplicative decrease, with three things that a bare AIMD l
 - How fast it grows says how little is known. The very first refusal had a full bucket before it,
   or it was a stray one: that pace is a guess, and is soon left behind. A rate that was found in a
   second or two may be wrong by half, where buckets are filled by the second; the longer the time
-  was, the slower the pace grows. And the longer there was no cut, the faster: a limit that was
-  raised is found again in a minute or two. Times that show the same rate, as far as can be told,
-  tell it together: at a few requests in a second this halves the refusals.
+  was, and the more was let in in it, the slower the pace grows, and the nearer to what was found it
+  begins. At the rate itself it all but stands, since each try costs a refusal, and the bucket bears
+  what is too much for the longer the less that is. The longer there was no cut, the faster it
+  grows: a limit that was raised is found again in a minute or two. Times that show the same rate,
+  as far as can be told, tell it together: at a few requests in a second this halves the refusals.
 - Some refusals have nothing to do with the rate. A limit lets in between two refusals what it let
   in before; one that comes when far less was let in is odd, and cuts nothing. Only when several
   are odd in a row is the limit taken for lowered, if they are alike: a lower limit lets in about
@@ -33,12 +35,17 @@ from typing import Final, final
 import attrs
 
 from trillium._policy.quota_bucket import Bucket
+from trillium._policy.quota_stray import likelihood
 from trillium.limits import Counted
 
 FIRST_SHARE: Final = 0.9
 """Of the rate at the first refusal. A full bucket may have helped it; if so, there is a second."""
 FOUND_SHARE: Final = 0.96
-"""Of the rate that was found between two refusals."""
+"""Of the rate that was found between two refusals ..."""
+MOST_SHARE: Final = 0.985
+"""... and where that took so long ..."""
+SHARE_S: Final = 1.5
+"""... that so much of time's worth is less than the difference: see `_share`."""
 WORST_CUT: Final = 0.25
 """The most that one refusal can cut."""
 STEP_S: Final = 1.0
@@ -50,15 +57,12 @@ ODD_SHARE: Final = 0.7
 """A refusal that comes when less than this share of a proved rate was let in is odd ..."""
 MOST_ODD: Final = 6
 """... and after so many of them in a row they are looked at: are they alike, or too many?"""
-LEAST_ODD: Final = 4
-"""Fewer are enough where stray ones would hardly come so soon one after the other ..."""
-STRAY_SHARE: Final = 0.02
-"""... if this share of all requests met one ..."""
 LEAST_DOUBT: Final = 0.01
-"""... which is held to be so unlikely; at a few requests in a second each refusal is a share."""
+"""Fewer are enough where stray ones would come so soon one after the other with no more than this
+likelihood; at a few requests in a second each refusal is a share."""
 MOST_BACK: Final = 1.5
 """A pace goes back to no more than so many times the proved rate: else it could run away."""
-NO_STRAY_S: Final = 10.0
+NO_STRAY_S: Final = 20.0
 """Where there was no refusal for so long before one that the rate explains, none are stray."""
 MOST_STRAY: Final = 0.1
 """No more than this share of requests meets a stray refusal."""
@@ -66,12 +70,17 @@ ALIKE: Final = 0.5
 """What a limit lets in between two refusals is at least this share of the most, noise aside."""
 LONG_S: Final = 100.0
 """What was found longer ago says little about now."""
-GROWTH: Final = ((10.0, 0.006), (40.0, 0.012), (math.inf, 0.03))
+GROWTH: Final = ((15.0, 0.002), (40.0, 0.006), (80.0, 0.012), (math.inf, 0.03))
 """Until so many seconds after the last cut, the pace grows by this share each second."""
-UNSURE_GROWTH: Final = 0.25
+UNSURE_GROWTH: Final = 0.2
 """The pace grows by this share each second, over the seconds in which its rate was found ..."""
+NOISE_GROWTH: Final = 0.03
+"""... and this, over the root of how many were let in in these: if tokens are limited, their sum
+is as uncertain ..."""
+STRAY_GROWTH: Final = (((10.0, 0.006), (40.0, 0.012), (math.inf, 0.03)), 0.4)
+"""The same two where there are stray refusals: many a cut was for nothing ..."""
 MOST_GROWTH: Final = 0.15
-"""... but by no more than this."""
+"""... but never by more than this."""
 IDLE_S: Final = 30.0
 """A pace that did not matter for so long matters no more."""
 LEAST_RATE: Final = 1 / 60
@@ -106,12 +115,12 @@ class Pace:
     """... since when ..."""
     _odd_accepted: int = attrs.field(default=0, init=False)
     """... how many were let in between these ..."""
+    _odd_most: int = attrs.field(default=0, init=False)
+    """... and before one of them at most ..."""
     _odd_best: float = attrs.field(default=0.0, init=False)
     """... the rate at which at most ..."""
     _odd_least: float = attrs.field(default=0.0, init=False)
-    """... and at least, noise reckoned with ..."""
-    _doubt: float = attrs.field(default=1.0, init=False)
-    """... and how likely they came so soon one after the other, were they stray."""
+    """... and at least, noise reckoned with."""
     wanted: bool = False
     """Whether a request had to wait for the pace since it last grew."""
     waited_at: float = attrs.field(init=False)
@@ -146,12 +155,11 @@ class Pace:
         found = accepted / elapsed_s
         self.refused_at = self.grown_at = self.waited_at = now
         self.accepted = 0
-        self._proved = max(self._proved, found)
+        proved = found if self._strays else _at_least(accepted, elapsed_s)
+        self._proved = max(self._proved, proved)
         if found >= ODD_SHARE * self._proved:
             self._before = rate
-            if elapsed_s > NO_STRAY_S and not self._odd:
-                self._strays = 0
-            self._strays += self._odd
+            self._strays = 0 if elapsed_s > NO_STRAY_S else self._strays + self._odd
             if not self._strays:
                 found, elapsed_s = self._together(found, elapsed_s)
         elif self._is_lowered(accepted, found, now):
@@ -165,34 +173,38 @@ class Pace:
             return
         self._odd = 0
         lowest = max(rate * WORST_CUT, LEAST_RATE)
-        self._set(max(lowest, min(found, rate) * FOUND_SHARE), now)
+        self._set(max(lowest, min(found, rate) * _share(elapsed_s)), now)
         self.found, self.found_in_s, self._cut_at = found, elapsed_s, now
 
     def _together(self, found: float, elapsed_s: float) -> tuple[float, float]:
         """Return a rate, and the time that tells it: with the last one, if both may be the same.
 
-        A bucket that is filled in steps may have had one more or one less in either time.
+        A bucket that is filled in steps may have had one more or one less in either time, and where
+        tokens are limited, how many requests these were is chance.
         """
         last, last_s = self.found, self.found_in_s
-        if abs(found - last) > last * STEP_S * (1 / elapsed_s + 1 / last_s):
+        steps = STEP_S * (1 / elapsed_s + 1 / last_s)
+        noise = math.sqrt(1 / max(1.0, found * elapsed_s) + 1 / max(1.0, last * last_s))
+        if abs(found - last) > last * (steps + noise):
             return found, elapsed_s
         both_s = elapsed_s + last_s
-        self._proved = found = (found * elapsed_s + last * last_s) / both_s
-        return found, min(both_s, LONG_S)
+        both = found * elapsed_s + last * last_s
+        self._proved = _at_least(both, both_s)
+        return both / both_s, min(both_s, LONG_S)
 
     def _is_lowered(self, accepted: int, found: float, now: float) -> bool:
         """Take in an odd refusal; return whether it is one of many that a lower limit explains."""
         self._odd += 1
         if self._odd == 1:  # what came before it may have been let in by the old limit
             self._odd_since, self._odd_least, self._odd_best = now, math.inf, 0.0
-            self._odd_accepted, self._doubt = 0, 1.0
+            self._odd_accepted, self._odd_most = 0, max(accepted, 1)
             return False
         counted = max(accepted, 1)
         self._odd_accepted += counted
         self._odd_best = max(self._odd_best, found)
         self._odd_least = min(self._odd_least, found * (1.0 + 2.0 / math.sqrt(counted)))
-        self._doubt *= min(1.0, STRAY_SHARE * counted)
-        is_sure = self._odd >= LEAST_ODD and self._doubt <= LEAST_DOUBT and not self._strays
+        self._odd_most = max(self._odd_most, counted)
+        is_sure = likelihood(self._odd_most, self._odd) <= LEAST_DOUBT and not self._strays
         if self._odd < MOST_ODD and not is_sure:
             return False
         if self._odd_least >= ALIKE * self._odd_best or self._odd > MOST_STRAY * self._odd_accepted:
@@ -208,12 +220,21 @@ class Pace:
             return
         self.grown_at = now
         if self.wanted:
-            since_s = now - self._cut_at
-            share = next(share for until, share in GROWTH if since_s < until)
-            share = max(share, min(UNSURE_GROWTH / self.found_in_s, MOST_GROWTH))
+            share = self._growth(now - self._cut_at)
             self._set(min(self.bucket.rate * (1.0 + share * min(elapsed_s, 5.0)), most), now)
             self.wanted = False
             self.waited_at = now
+
+    def _growth(self, since_s: float) -> float:
+        """Return by which share the pace grows in a second, so long after the last cut."""
+        growth, unsure = STRAY_GROWTH if self._strays else (GROWTH, UNSURE_GROWTH)
+        share = next(share for until, share in growth if since_s < until)
+        if self._odd and not self._strays:
+            return share  # while it is open whether the limit was lowered
+        unsure /= self.found_in_s
+        if self.found:
+            unsure += NOISE_GROWTH / math.sqrt(max(1.0, self.found * self.found_in_s))
+        return max(share, min(unsure, MOST_GROWTH))
 
     def is_idle(self, now: float) -> bool:
         """Whether nobody has had to wait for it for so long that it can be given up."""
@@ -226,3 +247,19 @@ class Pace:
 
 def _bucket(rate: float) -> Bucket:
     return Bucket(Counted.REQUESTS, rate, 1.0)
+
+
+def _share(found_in_s: float) -> float:
+    """Return how much of a rate a pace begins with, that was found in so many seconds."""
+    return min(max(FOUND_SHARE, 1.0 - SHARE_S / found_in_s), MOST_SHARE)
+
+
+def _at_least(accepted: float, elapsed_s: float) -> float:
+    """Return what rate is certain after so many were let in in so long.
+
+    A step's worth may have been left when that time began; and if tokens are limited, the requests
+    were small by chance. (Without this a rate that was found in three seconds was too high by half,
+    what came after it seemed odd, and the pace grew on: 29 refusals of 967.)
+    """
+    least = max(0.0, accepted)
+    return (least - math.sqrt(least)) / (elapsed_s + STEP_S)

@@ -126,3 +126,30 @@ def test_a_pace_that_goes_back_does_not_run_away() -> None:
     pace.bucket.set_amount(70.0, now)
     refuse(pace, now, [60], 2.0)
     assert pace.bucket.rate == pytest.approx((800 - math.sqrt(800)) / 11 * MOST_BACK)
+
+
+def test_of_a_job_whose_limit_is_halved_few_are_refused_and_the_new_limit_is_used() -> None:
+    """15 requests in a second, filled by the second, then 7.5: each refusal holds for a second."""
+    level, filled_at, refused = 37.5, 0, 0
+    let_in: list[float] = []
+    pace, now = Pace.begin(50, 1.0, 0.0, most=math.inf), 1.0
+    while now < 120.0:
+        at = pace.bucket.ready_at(1.0, now)
+        pace.wanted = pace.wanted or at > now
+        now = max(now, at)
+        rate = 15.0 if now < 60.0 else 7.5
+        level = min(2.5 * rate, level + (math.floor(now) - filled_at) * rate)
+        filled_at = math.floor(now)
+        pace.bucket.take(1.0, now)
+        pace.accepted += 1
+        pace.grow(now, most=math.inf)
+        if level >= 1.0:
+            level -= 1.0
+            let_in.append(now)
+        else:
+            refused += 1
+            pace.refused(now, now)
+            now += 1.0
+    assert refused <= 0.01 * len(let_in)
+    later = [at for at in let_in if at >= 90.0]
+    assert len(later) >= 7.5 * 30 / 1.05

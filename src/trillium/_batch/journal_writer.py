@@ -37,7 +37,7 @@ from trillium._batch.journal import Journal
 from trillium._batch.journal_options import Durability
 from trillium._batch.placed_lines import DigestOffsets
 from trillium._batch.sidecar import Sidecar
-from trillium._batch.unwritten import Unwritten
+from trillium._batch.unwritten import FREE_SHARE, Unwritten
 from trillium._call.route import Route
 from trillium.completions import Outcome
 from trillium.errors import OutputError
@@ -48,8 +48,10 @@ GROUP_EVERY_S: Final = 0.01
 unless it is worth it (`URGENT_SHARE`). The first outcome after a pause waits for nothing."""
 COLLECT_S: Final = 0.001
 """How long many written outcomes wait for somebody who appends and takes them out."""
-URGENT_SHARE: Final = 8
-"""One in so many of what is in flight is a group that waits no longer."""
+URGENT_SHARE: Final = FREE_SHARE
+"""One in so many of what is in flight is a group that waits no longer: as much as may be unwritten
+before a worker stands still. With half as much a job of 100 in flight took a seventh more CPU time,
+since the thread and the event loop changed places more often; its duration was the same."""
 RETRY_S: Final = 1.0
 """How long after a failed write the next is tried, if no further outcome comes before."""
 

@@ -20,12 +20,12 @@ from benchmarks.harness import Plan, cores
 from benchmarks.report import Answer, Mark, Table
 from benchmarks.server import plain_answer
 from benchmarks.work import ID_DIGITS, MODEL, prompt_text
-from trillium._policy.admission import Admission, Ticket
+from trillium._policy.admission import IDLE, Admission, Ticket, new_ticket
 from trillium._policy.deadlines import Deadlines, DeadlineTerms
 from trillium._policy.places import Places
 from trillium._policy.quota import Quota
 from trillium._policy.quota_meter import Meter
-from trillium._policy.retry import ANSWERED, STARTED, Retry
+from trillium._policy.retry import ANSWERED, STARTED, new_retry
 from trillium._policy.retry_policy import RetryPolicy
 from trillium._policy.token_estimate import size_of
 from trillium._wire.dialect import dialect_named
@@ -34,7 +34,14 @@ from trillium._wire.http1 import ClientConnection, RequestEncoder
 from trillium._wire.rate_limit_headers import rate_limit_fields
 from trillium._wire.rate_limits import limits_in
 from trillium.completions import Answer as Answered
-from trillium.completions import Completion, Usage, new_completion
+from trillium.completions import (
+    Completion,
+    FinishReason,
+    Usage,
+    new_answer,
+    new_completion,
+    new_usage,
+)
 from trillium.endpoints import Endpoint
 from trillium.limits import Limits
 from trillium.messages import Request
@@ -74,12 +81,12 @@ def _records() -> Iterator[Step]:
     terms = DeadlineTerms(timeouts=Timeouts())
     policy = RetryPolicy()
     yield Step("table of its deadlines", lambda: Deadlines(terms, 0.0), RECORDS)
-    yield Step("retry machine", lambda: Retry(policy, 1, 7), RECORDS)
+    yield Step("retry machine", lambda: new_retry(policy, 1, 7), RECORDS)
     yield Step("answer and usage", _answer, RECORDS)
     yield Step("completion", partial(_completion, _answer()), RECORDS)
 
     def advance() -> None:
-        retry = Retry(policy, 1, 7)
+        retry = new_retry(policy, 1, 7)
         retry.advance(STARTED, 0.0)
         retry.advance(ANSWERED, 1.0)
 
@@ -87,8 +94,9 @@ def _records() -> Iterator[Step]:
 
 
 def _answer() -> Answered:
-    return Answered(
-        text="x", usage=Usage(input_tokens=24, output_tokens=32), model=MODEL, response_id="r"
+    usage = new_usage(24, 32, 0, 0, 0)
+    return new_answer(
+        "x", "", "", (), None, FinishReason.STOP, "stop", usage, None, None, MODEL, "r"
     )
 
 
@@ -164,9 +172,8 @@ class _Flow:
             self.admission.request(self._ticket(), self.now)
 
     def _ticket(self) -> Ticket:
-        return Ticket(
-            self.admission.next_age(), "queue", self.permits, meter=self.meter, request=REQUEST
-        )
+        age = self.admission.next_age()
+        return new_ticket(age, "queue", self.permits, None, IDLE, self.meter, REQUEST)
 
     def hand_on(self) -> None:
         """What a batch does where no limit is near."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trillium._wire.headers import Headers
@@ -94,6 +94,8 @@ def test_a_leap_second_is_read():
 
 
 @given(text=st.text(max_size=40))
+@example(text="0\x1f")
+@example(text=" 1\t")
 def test_any_text_is_a_wait_in_range_or_nothing(text):
     found = retry_after_s(Headers([(b"retry-after", text.encode("utf-8"))]), NOW)
     assert found is None or 0 <= found <= MAX_RETRY_AFTER_S

@@ -115,6 +115,7 @@ def http_date_unix(text: str, *, now_unix: float) -> float | None:
 
 
 def _number(text: str | None) -> float | None:
-    if text is None or not _NUMBER.fullmatch(text.strip()):
+    # White space of HTTP (RFC 9110, 5.6.3); Python strips controls, too, and reads no number then.
+    if text is None or not _NUMBER.fullmatch(text.strip(" \t")):
         return None
     return float(text)

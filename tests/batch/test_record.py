@@ -115,7 +115,7 @@ async def test_whether_answers_were_streamed_makes_no_request_another(
 ) -> None:
     """What is streamed has another body; the line names the request by the one that is not."""
     journal = tmp_path / "out.jsonl"
-    streamed = {"timeouts": trillium.Timeouts(first_token_s=60)}
+    streamed: dict[str, Any] = {"timeouts": trillium.Timeouts(first_token_s=60)}
     first, second = (streamed, {}) if streamed_first else ({}, streamed)
     await asked.outcomes(prompts(3), journal, **first)
     again = await asked.outcomes(prompts(3), journal, **second)

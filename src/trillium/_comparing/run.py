@@ -117,7 +117,7 @@ class Comparing:
         self._started_at = datetime.datetime.now(datetime.UTC)
         self._stopwatch = Stopwatch()
         self._elapsed_s = 0.0
-        self.batch = self._open_batch()
+        self.batch: Batch = self._open_batch()
         """The run itself: to be drained, or looked at."""
 
     @property

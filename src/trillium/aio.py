@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterable, Callable, Coroutine
+from collections.abc import AsyncIterable, Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, final
 
@@ -26,7 +26,7 @@ from trillium import opening
 from trillium._batch.run import Batch as NativeBatch
 from trillium._bridge.asked import AskedBatch, AskedBlock, AskedClient, AskedStream
 from trillium._bridge.flow import TWO_READ, Block, Flow
-from trillium._bridge.job import Job
+from trillium._bridge.job import Job, without_deadline
 from trillium._bridge.loop import LoopBell, LoopHost, wait_regardless
 from trillium._bridge.sources import (
     HostIterator,
@@ -37,6 +37,9 @@ from trillium._bridge.sources import (
 )
 from trillium._bridge.thread import TrioThread, check_open, end_if_forgotten
 from trillium._bridge.wrapping import opens, reads, stands_for
+from trillium._call.call import Call
+from trillium._call.deadline_watch import WatchedScope
+from trillium._call.single import SingleCall
 from trillium._call.stream import CompletionStream as NativeStream
 from trillium.completions import Chunk, Completion, Outcome
 from trillium.errors import UsageError
@@ -61,7 +64,21 @@ def _asks(
         call = functools.partial(method, self._native, *args, **kwargs)
         if change is not None:
             call = with_arguments(call, change)
-        return await self._cross(call)
+        return await self._cross(without_deadline(call))
+
+    return ask
+
+
+def _asks_one(
+    method: Callable[Concatenate[native.Client, P], Coroutine[Any, Any, Completion]],
+    make: Callable[Concatenate[native.Client, P], Call],
+) -> Callable[Concatenate[Client, P], Coroutine[Any, Any, Completion]]:
+    """Await one completion, of a call that is run in the scope of a task over there."""
+
+    @functools.wraps(method)
+    async def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Completion:
+        single = SingleCall(functools.partial(make, self._native, *args, **kwargs))
+        return await self._cross(single.run, single.let_go)
 
     return ask
 
@@ -76,7 +93,7 @@ def _asks_all(
         sources = _Sources(self)
         call = functools.partial(method, self._native, *args, **kwargs)
         try:
-            return await self._cross(with_arguments(call, sources.carried))
+            return await self._cross(without_deadline(with_arguments(call, sources.carried)))
         finally:
             await sources.wait_ended()
 
@@ -293,12 +310,16 @@ class Client(AskedClient):
             raise UsageError("a client is used in the event loop that it was opened in")
         return host
 
-    async def _cross(self, function: Callable[[], Coroutine[Any, Any, ValueT]]) -> ValueT:
+    async def _cross(
+        self,
+        function: Callable[[WatchedScope], Awaitable[ValueT]],
+        let_go: Callable[[], object] | None = None,
+    ) -> ValueT:
         """Await a function of the trio side."""
         host, thread = self._host_here(), self._thread
         assert thread is not None
         bell = LoopBell(host, thread)
-        job = Job(thread, function, bell.ring)
+        job = Job(thread, function, bell.ring, let_go=let_go)
         job.start()
         try:
             while not job.is_over:
@@ -314,7 +335,7 @@ class Client(AskedClient):
 
     # What it does.
 
-    @stands_for(_asks(native.Client.complete))
+    @stands_for(_asks_one(native.Client.complete, native.Client._call))
     def complete() -> None: ...
 
     @stands_for(reads(native.Client.stream, CompletionStream))

@@ -29,7 +29,7 @@ from trillium._call.call import Call
 from trillium._call.lifetime import Lifetime
 from trillium._call.route import Route
 from trillium._call.routes import Routes
-from trillium._call.single import outcome_of, single_call
+from trillium._call.single import completion_in, outcome_of, single_call
 from trillium._call.stream import CompletionStream
 from trillium._call.verify import Verification, verify
 from trillium._money.budget import Budget, Purse, as_budget
@@ -39,7 +39,7 @@ from trillium._policy.retry_policy import RetryPolicy
 from trillium._transport.choice import UserTransport, open_transport
 from trillium._transport.exchange import Transport
 from trillium._transport.open_files import most_connections
-from trillium.completions import Completion, Failure, Outcome
+from trillium.completions import Completion, Outcome
 from trillium.endpoints import Endpoint, Model
 from trillium.limits import LimitReport, Limits
 from trillium.messages import Message, Request, as_request
@@ -160,10 +160,7 @@ class Client:
             InvalidRequestError: The request cannot be sent as it is. Nothing was sent.
             ClientClosedError: The client is not open.
         """
-        outcome = await outcome_of(self._call(prompt, model, timeouts))
-        if isinstance(outcome, Failure):
-            raise outcome.error
-        return outcome
+        return completion_in(await outcome_of(self._call(prompt, model=model, timeouts=timeouts)))
 
     def stream(
         self, prompt: Prompt, *, model: str | Model | None = None, timeouts: Timeouts | None = None
@@ -179,7 +176,7 @@ class Client:
             InvalidRequestError: No model is named. Nothing was sent.
             ClientClosedError: The client is not open.
         """
-        return CompletionStream(self._call(prompt, model, timeouts))
+        return CompletionStream(self._call(prompt, model=model, timeouts=timeouts))
 
     def batch(
         self,
@@ -436,7 +433,9 @@ class Client:
 
     # How it does it.
 
-    def _call(self, prompt: Prompt, model: str | Model | None, timeouts: Timeouts | None) -> Call:
+    def _call(
+        self, prompt: Prompt, *, model: str | Model | None = None, timeouts: Timeouts | None = None
+    ) -> Call:
         request = as_request(prompt)
         route = self._route(model if request.model is None else request.model)
         terms = self._terms if timeouts is None else DeadlineTerms(timeouts=timeouts)

@@ -93,7 +93,7 @@ class ThreadedProvider:
         """
         from trillium._bridge.caller import wait_for  # noqa: PLC0415  # as above
 
-        wait_for(self._thread, lambda: _settled(self._thread.resource, timeout_s))
+        wait_for(self._thread, lambda _: _settled(self._thread.resource, timeout_s))
 
 
 async def _settled(  # noqa: ASYNC910  # it waits where it has to

@@ -24,10 +24,13 @@ from trillium._batch.run import Batch as NativeBatch
 from trillium._bridge.asked import AskedBatch, AskedBlock, AskedClient, AskedStream
 from trillium._bridge.caller import CallerBell, check_may_wait, start_thread, wait_for
 from trillium._bridge.flow import TWO_READ, Block, Flow
+from trillium._bridge.job import without_deadline
 from trillium._bridge.pipe import Pipe
 from trillium._bridge.sources import HostIterator, is_read_by_host, listed, with_arguments
 from trillium._bridge.thread import end_if_forgotten
 from trillium._bridge.wrapping import opens, reads, stands_for
+from trillium._call.call import Call
+from trillium._call.single import SingleCall
 from trillium._call.stream import CompletionStream as NativeStream
 from trillium.completions import Chunk, Completion, Outcome
 from trillium.errors import UsageError
@@ -52,7 +55,21 @@ def _asks(
         call = functools.partial(method, self._native, *args, **kwargs)
         if change is not None:
             call = with_arguments(call, change)
-        return wait_for(self._thread_here(), call)
+        return wait_for(self._thread_here(), without_deadline(call))
+
+    return ask
+
+
+def _asks_one(
+    method: Callable[Concatenate[native.Client, P], Coroutine[Any, Any, Completion]],
+    make: Callable[Concatenate[native.Client, P], Call],
+) -> Callable[Concatenate[Client, P], Completion]:
+    """Wait for one completion, of a call that is run in the scope of a task over there."""
+
+    @functools.wraps(method)
+    def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Completion:
+        single = SingleCall(functools.partial(make, self._native, *args, **kwargs))
+        return wait_for(self._thread_here(), single.run, let_go=single.let_go)
 
     return ask
 
@@ -66,7 +83,8 @@ def _asks_all(
     def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> ValueT:
         bell = CallerBell()
         call = functools.partial(method, self._native, *args, **kwargs)
-        return wait_for(self._thread_here(), with_arguments(call, self._carrying(bell)), bell)
+        call = with_arguments(call, self._carrying(bell))
+        return wait_for(self._thread_here(), without_deadline(call), bell)
 
     return ask
 
@@ -211,7 +229,7 @@ class Client(AskedClient):
 
     # What it does.
 
-    @stands_for(_asks(native.Client.complete))
+    @stands_for(_asks_one(native.Client.complete, native.Client._call))
     def complete() -> None: ...
 
     @stands_for(reads(native.Client.stream, CompletionStream))

@@ -55,6 +55,26 @@ def test_an_error_arrives_as_it_is(run, where):
     run(main())
 
 
+@pytest.mark.slow
+def test_an_attempt_that_takes_too_long_is_made_again(run, where, simulated_provider):
+    quick = trillium.RetryPolicy(base_s=0.001)
+    slow = Scripted(latency_s=1e6)
+
+    async def main() -> None:
+        async with aio.open_client(**where, retry=quick) as client:
+            timeouts = trillium.Timeouts(attempt_s=0.1)
+            simulated_provider.script([slow, None])
+            completion = await client.complete("again", timeouts=timeouts)
+            assert (completion.attempts, completion.abandoned) == (2, 1)
+            simulated_provider.script([slow])
+            with pytest.raises(trillium.DeadlineError):
+                await client.complete("late", timeouts=trillium.Timeouts(request_s=0.1))
+            assert (await client.complete("after")).attempts == 1
+
+    run(main())
+    assert simulated_provider.ledger.counts() == {"answered": 2, "abandoned": 2}
+
+
 def test_wrong_use_is_told_before_anything_is_sent(run, where):
     async def main():
         with pytest.raises(trillium.InvalidRequestError, match="unknown provider"):

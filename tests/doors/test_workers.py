@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 from collections.abc import Awaitable, Callable
 
 import attrs
@@ -11,6 +12,7 @@ import trio
 import trio.testing
 
 from trillium._bridge.workers import MAX_IDLE, Workers
+from trillium._call.deadline_watch import HasDeadline
 
 VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE")
 
@@ -23,15 +25,14 @@ class Errand:
     ended: str = ""
     done: trio.Event = attrs.field(factory=trio.Event)
 
-    async def run(self) -> None:
-        try:
-            await self.what()
-            self.ended = "well"
-        except trio.Cancelled:
-            self.ended = "cancelled"
-            raise
-        finally:
-            self.done.set()
+    async def run(self, _: object) -> None:
+        await self.what()
+        self.ended = "well"
+        self.done.set()
+
+    def abandon(self) -> None:
+        self.ended = "cancelled"
+        self.done.set()
 
 
 def context_with(value: str) -> contextvars.Context:
@@ -116,6 +117,80 @@ async def test_work_that_is_given_as_all_is_cancelled_is_cancelled_too() -> None
         late = Errand(trio.sleep_forever)
         workers.start(late, contextvars.copy_context())
     assert (idle.ended, late.ended) == ("cancelled", "cancelled")
+
+
+@attrs.define(eq=False)
+class Timed:
+    """Work that goes on, with a new deadline, whenever the last one has passed."""
+
+    deadlines: list[float]
+    runs: int = 0
+    ended: str = ""
+    done: trio.Event = attrs.field(factory=trio.Event)
+
+    async def run(self, scope: HasDeadline) -> None:
+        self.runs += 1
+        if self.deadlines:
+            scope.deadline = self.deadlines.pop(0)
+            await trio.sleep_forever()
+        await trio.lowlevel.checkpoint()
+        self.ended = "well"
+        self.done.set()
+
+    def abandon(self) -> None:
+        self.ended = "abandoned"
+        self.done.set()
+
+
+async def test_work_whose_deadline_passes_goes_on_in_another_scope(autojump_clock) -> None:
+    async with trio.open_nursery() as nursery:
+        workers = Workers(nursery)
+        work = Timed([1.0, 2.0])
+        worker = workers.start(work, contextvars.copy_context())
+        await work.done.wait()
+        assert (work.runs, work.ended, trio.current_time()) == (3, "well", 2.0)
+        await trio.testing.wait_all_tasks_blocked()
+        again = Errand(functools.partial(trio.sleep, 10))
+        assert workers.start(again, contextvars.copy_context()) is worker
+        await again.done.wait()
+        assert again.ended == "well"  # no deadline of the work before cancels it
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_deadline_of_work_that_is_done_ends_nobody(autojump_clock) -> None:
+    async with trio.open_nursery() as nursery:
+        workers = Workers(nursery)
+
+        class Early(Timed):
+            async def run(self, scope: HasDeadline) -> None:
+                scope.deadline = 1.0
+                await super().run(scope)
+
+        early = Early([])
+        worker = workers.start(early, contextvars.copy_context())
+        await early.done.wait()
+        await trio.sleep(5)
+        assert workers.idle == [worker]
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("cancelled", ["work", "all"])
+async def test_work_that_is_cancelled_as_its_deadline_passes_is_over(
+    cancelled: str, autojump_clock
+) -> None:
+    async with trio.open_nursery() as nursery:
+        workers = Workers(nursery)
+        work = Timed([1.0, 2.0])
+        worker = workers.start(work, contextvars.copy_context())
+        await trio.testing.wait_all_tasks_blocked()
+        await trio.sleep_until(1.0)
+        # Whichever of the two tasks is first at that time: no scope but the last is entered.
+        if cancelled == "work":
+            worker.cancel(work)
+            await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    assert work.ended == "abandoned"
+    assert work.runs <= 2
 
 
 async def test_no_more_than_some_wait_for_work() -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, final
 
 from trillium._bridge.job import Job
 from trillium._bridge.thread import TrioThread
+from trillium._call.deadline_watch import WatchedScope
 from trillium.errors import UsageError
 
 ResourceT = TypeVar("ResourceT")
@@ -89,19 +90,27 @@ def check_may_wait(thread: TrioThread[Any]) -> None:
 
 def wait_for(
     thread: TrioThread[Any],
-    function: Callable[[], Awaitable[ValueT]],
+    function: Callable[[WatchedScope], Awaitable[ValueT]],
     bell: CallerBell | None = None,
+    *,
+    let_go: Callable[[], object] | None = None,
 ) -> ValueT:
     """Run an async function in the trio thread, and wait for what it returns.
 
     Whatever interrupts the wait, such as Ctrl-C, cancels it, and is raised when it has ended.
+
+    Args:
+        thread: The thread.
+        function: As for a `Job`; so is `let_go`.
+        bell: What is rung when it is over; a new one, if None.
+        let_go: See above.
 
     Raises:
         UsageError: This is the trio thread.
     """
     check_may_wait(thread)
     bell = bell or CallerBell()
-    job = Job(thread, function, bell.ring)
+    job = Job(thread, function, bell.ring, let_go=let_go)
     try:
         job.start()
         bell.wait(job.has_ended)

@@ -111,7 +111,7 @@ class Flow(Generic[BlockT, ItemT]):
 
     # In the trio thread.
 
-    async def _run(self) -> None:
+    async def _run(self, _: object) -> None:
         pipe = self.pipe
         async with self._make() as self._block:
             pipe.tell()

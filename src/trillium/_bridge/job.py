@@ -10,9 +10,17 @@ import trio
 
 from trillium._bridge.thread import TrioThread
 from trillium._bridge.workers import Worker
+from trillium._call.deadline_watch import WatchedScope
 from trillium.errors import ClientClosedError
 
 ValueT = TypeVar("ValueT")
+
+
+def without_deadline(
+    function: Callable[[], Awaitable[ValueT]],
+) -> Callable[[WatchedScope], Awaitable[ValueT]]:
+    """Return what a job awaits, of a function that sets no deadline in the job's scope."""
+    return lambda _: function()
 
 
 @final
@@ -27,6 +35,7 @@ class Job(Generic[ValueT]):
         "_context",
         "_ended",
         "_function",
+        "_let_go",
         "_thread",
         "_value",
         "_worker",
@@ -37,12 +46,24 @@ class Job(Generic[ValueT]):
     def __init__(
         self,
         thread: TrioThread[Any],
-        function: Callable[[], Awaitable[ValueT]],
+        function: Callable[[WatchedScope], Awaitable[ValueT]],
         ended: Callable[[], object],
+        *,
+        let_go: Callable[[], object] | None = None,
     ) -> None:
+        """Make it; see `start`.
+
+        Args:
+            thread: Where it runs.
+            function: What is awaited there. It may set a deadline in the scope around it, which
+                it is given; if that fires, it is called again, in another one.
+            ended: Called in the thread when it is over.
+            let_go: Lets go of what the function holds, where it is cancelled.
+        """
         self._thread = thread
         self._function = function
         self._ended = ended
+        self._let_go = let_go
         self._context = contextvars.copy_context()
         self._begun = False
         self._worker: Worker | None = None
@@ -76,10 +97,14 @@ class Job(Generic[ValueT]):
         return self._value
 
     def abandon(self) -> None:
-        """End it without a task: the thread is over (see `Pending`)."""
-        if self.error is None:
-            self.error = _closed()
-        self._finish()
+        """End it where it is: it was cancelled (see `Work`), or the thread is over (`Pending`)."""
+        # If whoever waited cancelled it, then nobody reads this.
+        self.error = ClientClosedError("the client was closed while this was under way")
+        try:
+            if self._let_go is not None:
+                self._let_go()
+        finally:
+            self._finish()
 
     # In the trio thread.
 
@@ -87,7 +112,7 @@ class Job(Generic[ValueT]):
         if not self._begun:
             self._begun = True
             self._worker = self._thread.start_work(self, self._context)
-            if self._worker is None and self._thread.settle(self):
+            if self._worker is None:
                 self.abandon()
 
     def _cancel(self) -> None:
@@ -95,27 +120,20 @@ class Job(Generic[ValueT]):
             self._worker.cancel(self)
         elif not self._begun:  # its start was cut short
             self._begun = True
-            self._thread.settle(self)
             self.abandon()
 
-    async def run(self) -> None:  # noqa: ASYNC910  # it waits where it has to
+    async def run(self, scope: WatchedScope) -> None:  # noqa: ASYNC910  # it waits where it has to
         """Await the function (see `Work`)."""
         try:
-            self._value = await self._function()
+            self._value = await self._function(scope)
         except trio.Cancelled:
-            self.error = _closed()  # if by the one who waited, then nobody reads it
-            raise
+            raise  # it is called again, or abandoned
         except BaseException as error:  # noqa: BLE001  # raised where it is waited for
             self.error = error
-        finally:
-            self._thread.settle(self)
-            self._finish()
+        self._finish()
 
     def _finish(self) -> None:
+        self._thread.settle(self)
         self.is_over = True
         self._ended()
         self._thread.hurry()
-
-
-def _closed() -> ClientClosedError:
-    return ClientClosedError("the client was closed while this was under way")

@@ -2,16 +2,19 @@
 
 A task and a cancel scope made for each job would cost 15 µs on each; so a task that is done
 waits for the next job, and runs it in the context of whoever asked. Its scope serves until it
-was cancelled.
+was cancelled, and the deadlines of calls are set in it.
 """
 
 from __future__ import annotations
 
 import contextvars
+import math
 from collections.abc import Awaitable
 from typing import Final, Protocol, final
 
 import trio
+
+from trillium._call.deadline_watch import DeadlineWatch, WatchedScope
 
 MAX_IDLE: Final = 100
 """How many wait for a job at most; each holds some kilobytes."""
@@ -20,8 +23,16 @@ MAX_IDLE: Final = 100
 class Work(Protocol):
     """What a worker does."""
 
-    def run(self) -> Awaitable[None]:
-        """Do it; nothing comes out of it but a cancellation."""
+    def run(self, scope: WatchedScope) -> Awaitable[None]:
+        """Do it; nothing comes out of it but a cancellation.
+
+        Args:
+            scope: Around this; its deadline may be set. If it fires, what is left is run, in
+                another scope.
+        """
+
+    def abandon(self) -> None:
+        """End it where it is: it was cancelled."""
 
 
 @final
@@ -31,6 +42,8 @@ class Workers:
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
         self.idle: list[Worker] = []
+        self._context = contextvars.copy_context()
+        self.watch = DeadlineWatch(self._start_watch)
 
     def start(self, work: Work, context: contextvars.Context) -> Worker:
         """Have work done, in this context, by a worker that is idle, or else by a new one."""
@@ -42,17 +55,23 @@ class Workers:
             context.run(self._nursery.start_soon, worker.run)
         return worker
 
+    def _start_watch(self) -> None:
+        # From the first job that has a deadline, yet not in its context.
+        self._context.run(self._nursery.start_soon, self.watch.run)
+
 
 @final
 class Worker:
     """One task."""
 
-    __slots__ = ("_scope", "_task", "_work", "_workers")
+    __slots__ = ("_is_cancelled", "_scope", "_task", "_watched", "_work", "_workers")
 
     def __init__(self, workers: Workers, work: Work) -> None:
         self._workers = workers
         self._work: Work | None = work
-        self._scope = trio.CancelScope()
+        self._watched = workers.watch.open()
+        self._scope = self._watched.scope
+        self._is_cancelled = False
         self._task: trio.lowlevel.Task | None = None
 
     def take(self, work: Work, context: contextvars.Context) -> None:
@@ -66,24 +85,39 @@ class Worker:
     def cancel(self, work: Work) -> None:
         """Cancel the work, if it is what this worker does now."""
         if self._work is work:
+            self._is_cancelled = True
             self._scope.cancel()
 
     async def run(self) -> None:  # noqa: ASYNC910  # it waits between one job and the next
         """Do what there is to do, until there are enough others who wait for more."""
-        while self._work is not None:
-            # One scope for much work, until it was cancelled.
-            with self._scope:
-                while self._work is not None:  # also when it was cancelled before it began
-                    try:
-                        await self._work.run()
-                    finally:
-                        self._work = None
-                    if self._scope.cancel_called:
-                        break
+        watched = self._watched
+        try:
+            while self._work is not None:
+                if not self._is_cancelled:  # else before it began
+                    # One scope for much work, until it was cancelled.
+                    with watched.renew() as self._scope:  # noqa: ASYNC912
+                        await self._work_on(watched)
+                if self._is_cancelled and self._work is not None:
+                    self._work.abandon()
+                    self._work = None
+                self._is_cancelled = False
+                if self._work is None:
                     await self._wait_for_work()
-            if self._scope.cancel_called:
-                self._scope = trio.CancelScope()
-                await self._wait_for_work()
+        except BaseException:
+            if self._work is not None:
+                self._work.abandon()
+            raise
+        finally:
+            self._workers.watch.close(watched)
+
+    async def _work_on(self, watched: WatchedScope) -> None:
+        while self._work is not None:
+            await self._work.run(watched)
+            self._work = None
+            if self._is_cancelled or watched.fired:
+                return
+            watched.deadline = math.inf
+            await self._wait_for_work()
 
     async def _wait_for_work(self) -> None:
         """Return with work to do; or without, if there are enough others."""

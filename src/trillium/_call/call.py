@@ -18,6 +18,7 @@ from trillium._call.admission import TurnWait
 from trillium._call.attempt import Attempt, new_attempt
 from trillium._call.charges import settle, why_too_late
 from trillium._call.deadline_watch import HasDeadline
+from trillium._call.failures import failure_of, unsendable
 from trillium._call.news import LEFT, settle_and_tell, tell_budgets
 from trillium._call.route import Route
 from trillium._money.amounts import EXACT, ZERO
@@ -42,14 +43,7 @@ from trillium._policy.retry import (
 from trillium._policy.retry_policy import THROTTLED_KINDS
 from trillium._wire.rate_limit_headers import rate_limit_fields
 from trillium.completions import Answer, Chunk, Completion, Failure, Outcome, new_completion
-from trillium.errors import (
-    ERROR_CLASSES,
-    ErrorKind,
-    Fault,
-    InvalidRequestError,
-    LocalProtocolError,
-    NotSentError,
-)
+from trillium.errors import ErrorKind, Fault, InvalidRequestError, LocalProtocolError
 from trillium.messages import Request
 from trillium.observers import Observer
 from trillium.record_maker import quick_maker
@@ -138,27 +132,39 @@ class Call:
         assert kind is not None, "only our own deadline ends the scope"
         self._decision = self._attempt_ended(self._deadlines.fault(kind))
 
-    async def run_in_turn(self) -> Outcome:
+    async def run_in_turn(self, scope: HasDeadline) -> Outcome:
         """Wait for the request's turn, and answer it.
+
+        Args:
+            scope: As for `run`.
 
         Raises:
             InvalidRequestError: It cannot be sent as it is.
         """
         streamed = self.terms.timeouts.needs_stream
-        found = await self._drive_in_turn(
-            stream=streamed, one=Attempt.answer_streamed if streamed else Attempt.answer
-        )
-        if isinstance(found, Failure):
-            return found
-        assert isinstance(found, Answer)
-        return self.completion(found)
+        if self._decision is None:
+            await self._begin_in_turn(stream=streamed)
+        found = await self._drive(Attempt.answer_streamed if streamed else Attempt.answer, scope)
+        if isinstance(found, Answer):
+            return self.completion(found)
+        assert isinstance(found, GiveUp)
+        return self._failure(found)
 
-    async def open_stream(self) -> Chunk | Answer | Failure:
+    async def open_stream(self, scope: HasDeadline) -> Chunk | Answer | Failure:
         """Wait for the request's turn, and return what comes first of its stream.
 
         Until then nothing was given out, so attempts may be made again.
+
+        Args:
+            scope: As for `run`.
+
+        Raises:
+            InvalidRequestError: It cannot be sent as it is.
         """
-        return await self._drive_in_turn(stream=True, one=Attempt.first)
+        if self._decision is None:
+            await self._begin_in_turn(stream=True)
+        found = await self._drive(Attempt.first, scope)
+        return self._failure(found) if isinstance(found, GiveUp) else found
 
     async def receive(self) -> Chunk | Answer | Failure:
         """Return what comes next of the stream."""
@@ -190,7 +196,7 @@ class Call:
         if self._attempt is not None:
             await self._attempt.aclose()
 
-    async def _drive_in_turn(self, *, stream: bool, one: OneAttempt) -> Answer | Chunk | Failure:
+    async def _begin_in_turn(self, *, stream: bool) -> None:
         self.body = self.route.encode(self.request, stream=stream)
         if self.purse is not None:
             age = self.ticket.age
@@ -198,11 +204,6 @@ class Call:
         if (why := self.route.why_never(self.ticket)) is not None:
             raise InvalidRequestError(why)
         self._decision = await self._take_turn(self._start_clock())
-        while True:
-            with trio.CancelScope() as scope:
-                found = await self._drive(one, scope)
-                return self._failure(found) if isinstance(found, GiveUp) else found
-            self.attempt_timed_out()
 
     async def _drive(self, one: OneAttempt, scope: HasDeadline) -> Answer | Chunk | GiveUp:
         """Carry out what the retry machine decides, until there is something to show for it."""
@@ -418,40 +419,15 @@ class Call:
         )
 
     def _failure(self, end: GiveUp) -> Failure:
-        retry, fault, now = self._retry, end.fault, trio.current_time()
-        elapsed_s = None if retry.started_at is None else now - retry.started_at
-        headers = None if self._attempt is None else self._attempt.headers
-        endpoint = self.route.station.endpoint.name
-        what = fault.message
-        if end.why != what:
-            what = f"{what.removesuffix('.')}; {end.why}"
-        possibly_billed_usd = self._possibly_billed() if retry.abandoned else ZERO
-        error = ERROR_CLASSES[fault.kind](
-            f"{endpoint}: {what}",
-            kind=fault.kind,
-            request_id=self.request.id,
-            attempts=retry.attempts,
-            abandoned=retry.abandoned,
-            elapsed_s=elapsed_s,
-            status=fault.status,
-            code=fault.code,
-            retry_after_s=fault.retry_after_s,
-            seconds=fault.seconds,
-            partial_text="" if self._attempt is None else self._attempt.partial_text(),
-            possibly_billed_usd=possibly_billed_usd,
-        )
-        return Failure(
-            id=self.request.id,
-            index=self.index,
-            model=self.route.model,
-            endpoint=endpoint,
-            error=error,
-            latency_s=elapsed_s,
-            attempts=retry.attempts,
-            abandoned=retry.abandoned,
-            faults=retry.faults,
-            possibly_billed_usd=possibly_billed_usd,
-            rate_limits={} if headers is None else rate_limit_fields(headers),
+        return failure_of(
+            end,
+            self.route,
+            self.request,
+            self.index,
+            retry=self._retry,
+            attempt=self._attempt,
+            possibly_billed_usd=self._possibly_billed() if self._retry.abandoned else ZERO,
+            now=trio.current_time(),
         )
 
     def _possibly_billed(self) -> Decimal | None:
@@ -462,15 +438,7 @@ class Call:
             return None
 
     def _unsendable(self, error: InvalidRequestError) -> Failure:
-        return Failure(
-            id=self.request.id,
-            index=self.index,
-            model=self.route.model,
-            endpoint=self.route.station.endpoint.name,
-            error=NotSentError(
-                str(error), kind=ErrorKind.INVALID_REQUEST, request_id=self.request.id
-            ),
-        )
+        return unsendable(error, self.route, self.request, self.index)
 
     def _tell_left(self, observer: Observer) -> None:
         """Tell of an attempt that is still under way as the call is let go."""

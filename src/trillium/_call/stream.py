@@ -8,6 +8,7 @@ from typing import Self, final
 import trio
 
 from trillium._call.call import Call
+from trillium._call.single import in_scopes
 from trillium.completions import Answer, Chunk, Completion, Failure, Outcome, ToolCallDelta
 from trillium.errors import UsageError
 
@@ -36,7 +37,7 @@ class CompletionStream:
             raise UsageError("a stream is entered once: make another one with client.stream(...)")
         self._entered = True
         try:
-            found = await self._call.open_stream()
+            found = await in_scopes(self._call, self._call.open_stream)
         except BaseException:
             self._release()
             raise

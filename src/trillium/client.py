@@ -176,7 +176,8 @@ class Client:
             InvalidRequestError: No model is named. Nothing was sent.
             ClientClosedError: The client is not open.
         """
-        return CompletionStream(self._call(prompt, model=model, timeouts=timeouts))
+        call = self._call(prompt, model=model, timeouts=timeouts)
+        return CompletionStream(call, self._lifetime.watch)
 
     def batch(
         self,

@@ -44,6 +44,31 @@ async def test_each_is_cancelled_at_its_own_time(autojump_clock: trio.testing.Mo
     assert len(found) == 5
 
 
+async def test_a_deadline_that_has_passed_cancels_at_once(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with trio.open_nursery() as nursery:
+        watch = watch_in(nursery)
+        await trio.sleep(2)
+        watched, called = watch.open(), 0
+
+        def late() -> None:
+            nonlocal called
+            called += 1
+
+        deadline = watch.open_deadline(late)
+        with watched.renew() as scope:
+            watched.deadline = deadline.deadline = trio.current_time()
+            assert (watched.fired, called) == (True, 1)
+            await trio.lowlevel.checkpoint()
+        assert scope.cancelled_caught
+        assert watched.deadline == deadline.deadline == math.inf
+        deadline.deadline = 1.0
+        await trio.sleep(9)
+        assert called == 2
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_deadline_that_is_moved_or_closed_cancels_nothing(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

@@ -168,6 +168,49 @@ def test_the_requests_deadline_ends_a_stream() -> None:
     run_simulated(main, settings=PACED)
 
 
+@pytest.mark.parametrize("by_hand", [False, True])
+@pytest.mark.parametrize(
+    ("timeouts", "kind"),
+    [
+        (Timeouts(request_s=2.05), ErrorKind.REQUEST_TIMEOUT),
+        (Timeouts(attempt_s=2.05), ErrorKind.ATTEMPT_TIMEOUT),
+        (Timeouts(stall_s=0.05), ErrorKind.STALL_TIMEOUT),
+    ],
+)
+def test_a_client_without_a_block_keeps_the_same_deadlines(
+    by_hand: bool, timeouts: Timeouts, kind: ErrorKind
+) -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        other = trillium.open_client("sim-1", base_url=provider.base_url, key=provider.key)
+        if by_hand:
+            await other.open()
+            client = other
+        try:
+            with pytest.raises(trillium.DeadlineError) as caught:
+                async with client.stream("Why?", timeouts=timeouts) as stream:
+                    await stream.read()
+        finally:
+            await other.aclose()
+        assert caught.value.kind == kind
+        assert caught.value.partial_text
+        stalled = kind is ErrorKind.STALL_TIMEOUT
+        assert trio.current_time() == pytest.approx(1.05 if stalled else 2.05)
+
+    run_simulated(main, settings=PACED)
+
+
+def test_a_deadline_that_passes_while_the_reader_is_busy_ends_the_stream_next() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        with pytest.raises(trillium.DeadlineError) as caught:
+            async with client.stream("Why?", timeouts=Timeouts(request_s=2)) as stream:
+                async for _ in stream:
+                    await trio.sleep(3)
+        assert caught.value.kind == ErrorKind.REQUEST_TIMEOUT
+        assert trio.current_time() == pytest.approx(4, abs=3.1)
+
+    run_simulated(main, settings=PACED)
+
+
 def test_a_stream_is_read_in_its_block_and_entered_once() -> None:
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
         stream = client.stream("Why?")

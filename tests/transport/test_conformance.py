@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 import trio
+import trio.testing
 import trustme
 
 from tests.checkpoints import cancel_at_every_checkpoint
@@ -361,6 +362,41 @@ async def test_an_exchange_that_was_closed_has_no_more_of_its_body(transport):
         await all_closed(transport, server)
         with pytest.raises(LocalProtocolError):
             await exchange.receive()
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_an_exchange_that_is_cut_ends_the_wait_of_its_reader(
+    way, client_tls, server_tls, secure
+):
+    async with (
+        opened(way, client_tls) as transport,
+        serving(
+            always(CHUNKED + b"1\r\na\r\n"), ssl_context=server_tls if secure else None
+        ) as server,
+    ):
+        exchange = await transport.send(server.target(), b"{}")
+        assert await exchange.receive() == b"a"
+        async with trio.open_nursery() as nursery:
+
+            async def cut_it() -> None:
+                await trio.testing.wait_all_tasks_blocked()
+                exchange.cut()
+
+            nursery.start_soon(cut_it)
+            with pytest.raises(RemoteProtocolError) as caught:
+                await exchange.receive()
+        assert caught.value.kind is ErrorKind.TRUNCATED
+        assert caught.value.abandoned == 1
+        assert not exchange.complete
+        exchange.cut()
+        await exchange.aclose()
+        early = await transport.send(server.target(), b"{}")
+        assert await early.receive() == b"a"
+        early.cut()
+        with pytest.raises(RemoteProtocolError):
+            await early.receive()
+        await early.aclose()
+        await all_closed(transport, server)
 
 
 # ------------------------------------------------------------------- no connection, no host

@@ -55,6 +55,8 @@ class Attempt:
     first_token_at: float | None = None
     _exchange: Exchange | None = None
     _stream: AnswerStream | None = None
+    _late: Fault | None = None
+    """Why the exchange was cut."""
 
     async def answer(self, scope: HasDeadline) -> Answer | Fault:
         """Send, and read the answer as a whole."""
@@ -96,15 +98,31 @@ class Attempt:
             if not isinstance(found, Chunk):
                 await self.aclose()
 
-    async def receive(self) -> Chunk | Answer | Fault:
-        """Return the next chunk; or the answer at the stream's end; or what broke it."""
-        while True:
-            with trio.CancelScope(deadline=self.deadlines.nearest()):
-                found = await self._receive()
-                if found is not None:
-                    return found
-                continue
-            return self._timed_out()
+    async def receive(self, scope: HasDeadline) -> Chunk | Answer | Fault:
+        """Return the next chunk; or the answer at the stream's end; or what broke it.
+
+        Args:
+            scope: Around this, or a deadline at which `cut` is called.
+        """
+        found: Answer | Chunk | Fault | None = None
+        while found is None:
+            scope.deadline = self.deadlines.nearest()
+            found = await self._receive()
+        if self._late is not None and isinstance(found, Fault):
+            return self._late
+        return found
+
+    def timed_out(self) -> Fault:
+        """Return the fault of the deadline that has passed."""
+        kind = self.deadlines.expired(trio.current_time())
+        assert kind is not None, "only our own deadline ends the scope"
+        return self.deadlines.fault(kind)
+
+    def cut(self) -> None:
+        """Close the connection under whoever waits in `receive`, for whom it is too late."""
+        assert self._exchange is not None
+        self._late = self.timed_out()
+        self._exchange.cut()
 
     def partial_text(self) -> str:
         """Return the text that a stream has brought so far."""
@@ -192,11 +210,6 @@ class Attempt:
             self.deadlines.first_token_seen(now)
         elif self.watches_stalls:
             self.deadlines.progress(trio.current_time())
-
-    def _timed_out(self) -> Fault:
-        kind = self.deadlines.expired(trio.current_time())
-        assert kind is not None, "only our own deadline ends the scope"
-        return self.deadlines.fault(kind)
 
     def _told(self, fault: Fault, *, billed: bool = False) -> Fault:
         """Return the fault less the key, should a server have repeated it."""

@@ -166,17 +166,35 @@ class Call:
         found = await self._drive(Attempt.first, scope)
         return self._failure(found) if isinstance(found, GiveUp) else found
 
-    async def receive(self) -> Chunk | Answer | Failure:
-        """Return what comes next of the stream."""
+    async def receive(self, scope: HasDeadline) -> Chunk | Answer | Failure:
+        """Return what comes next of the stream.
+
+        Args:
+            scope: Entered around this, or a deadline at which `cut` is called. Where a scope has
+                fired, what comes next is `stream_timed_out`.
+        """
         assert self._attempt is not None
         if self.terms.stall_s != math.inf:
             # What the user did with the chunk before is no stall of the provider's.
             self._deadlines.progress(trio.current_time())
-        found = await self._attempt.receive()
+        found = await self._attempt.receive(scope)
         if isinstance(found, Chunk):
             if self.observer is not None:
                 self._tell_next_chunk(self.observer, found)
             return found
+        return self._stream_ended(found)
+
+    def cut(self) -> None:
+        """Close the connection of a stream whose deadline has passed, under whoever reads it."""
+        assert self._attempt is not None
+        self._attempt.cut()
+
+    def stream_timed_out(self) -> Answer | Failure:
+        """Return how a stream ended whose scope has fired."""
+        assert self._attempt is not None
+        return self._stream_ended(self._attempt.timed_out())
+
+    def _stream_ended(self, found: Answer | Fault) -> Answer | Failure:
         decision = self._attempt_ended(found, delivered=True)
         if isinstance(found, Answer):
             return found

@@ -10,6 +10,7 @@ A deadline that comes before all others, as the first of a batch does, moves the
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Callable
 from typing import Protocol, final
@@ -23,29 +24,63 @@ class HasDeadline(Protocol):
     deadline: float
 
 
-@final
-class WatchedScope:
-    """A worker's cancel scope, cancelled by the watch when its deadline has passed."""
+class Watched(abc.ABC):
+    """A deadline that a watch keeps."""
 
-    __slots__ = ("_deadline", "_watch", "fired", "scope")
+    __slots__ = ("_deadline", "_watch")
 
     def __init__(self, watch: DeadlineWatch) -> None:
         self._watch = watch
         self._deadline = math.inf
-        self.scope = trio.CancelScope()
-        self.fired = False
-        """Whether the watch has cancelled it; to ask the scope costs a look at the clock."""
 
     @property
     def deadline(self) -> float:
-        """When the scope is cancelled, on trio's clock."""
+        """When it passes, on trio's clock; `inf`, when it has."""
         return self._deadline
 
     @deadline.setter
     def deadline(self, at: float) -> None:
         self._deadline = at
-        if at < self._watch.looks_at:
-            self._watch.look_at(at)
+        if at < self._watch.looks_at and not self._watch.look_at(at):
+            self._deadline = math.inf
+            self.passed()
+
+    @abc.abstractmethod
+    def passed(self) -> None:
+        """See to it that the deadline is kept: it has just passed."""
+
+
+@final
+class WatchedDeadline(Watched):
+    """A deadline for which the watch calls a function."""
+
+    __slots__ = ("_late",)
+
+    def __init__(self, watch: DeadlineWatch, late: Callable[[], object]) -> None:
+        super().__init__(watch)
+        self._late = late
+
+    def passed(self) -> None:
+        """Call the function."""
+        self._late()
+
+
+@final
+class WatchedScope(Watched):
+    """A worker's cancel scope, cancelled by the watch when its deadline has passed."""
+
+    __slots__ = ("fired", "scope")
+
+    def __init__(self, watch: DeadlineWatch) -> None:
+        super().__init__(watch)
+        self.scope = trio.CancelScope()
+        self.fired = False
+        """Whether the watch has cancelled it; to ask the scope costs a look at the clock."""
+
+    def passed(self) -> None:
+        """Cancel what runs in the scope."""
+        self.fired = True
+        self.scope.cancel()
 
     def renew(self) -> trio.CancelScope:
         """Return a new scope in the place of one that fired."""
@@ -57,7 +92,7 @@ class WatchedScope:
 
 @final
 class DeadlineWatch:
-    """The scopes of a batch's workers, and the task that cancels those that are late.
+    """Deadlines, and the task that sees to those that have passed.
 
     Args:
         start: Starts `run` in the owner's nursery; called once, when there is a deadline to keep.
@@ -66,7 +101,7 @@ class DeadlineWatch:
     def __init__(self, start: Callable[[], None]) -> None:
         self._start = start
         self._started = False
-        self._scopes: set[WatchedScope] = set()
+        self._watched: set[Watched] = set()
         self._sleep = trio.CancelScope()
         self.looks_at = math.inf
         """When the task looks next; never later than the earliest deadline."""
@@ -74,34 +109,46 @@ class DeadlineWatch:
     def open(self) -> WatchedScope:
         """Return a scope that is watched until `close`."""
         scope = WatchedScope(self)
-        self._scopes.add(scope)
+        self._watched.add(scope)
         return scope
 
-    def close(self, scope: WatchedScope) -> None:
-        """Watch a scope no longer."""
-        self._scopes.discard(scope)
+    def open_deadline(self, late: Callable[[], object]) -> WatchedDeadline:
+        """Return a deadline that is watched until `close`.
 
-    def look_at(self, at: float) -> None:
-        """Look at this time, too, which comes before `looks_at`."""
+        Args:
+            late: Called, once, when it has passed.
+        """
+        deadline = WatchedDeadline(self, late)
+        self._watched.add(deadline)
+        return deadline
+
+    def close(self, deadline: Watched) -> None:
+        """Watch it no longer."""
+        self._watched.discard(deadline)
+
+    def look_at(self, at: float) -> bool:
+        """Look at this time, too, which comes before `looks_at`; False if it has passed."""
+        if at <= trio.current_time():
+            return False
         self.looks_at = at
         self._sleep.deadline = at
         if not self._started:
             self._started = True
             self._start()
+        return True
 
     async def run(self) -> None:
-        """Cancel those scopes whose deadlines pass, until cancelled."""
+        """See to deadlines as they pass, until cancelled."""
         while True:
             with self._sleep:
                 await trio.sleep_forever()
             now = trio.current_time()
             nearest = math.inf
-            for scope in self._scopes:
-                at = scope._deadline
+            for watched in tuple(self._watched):
+                at = watched._deadline
                 if at <= now:
-                    scope._deadline = math.inf
-                    scope.fired = True
-                    scope.scope.cancel()
+                    watched._deadline = math.inf
+                    watched.passed()
                 elif at < nearest:
                     nearest = at
             self.looks_at = nearest

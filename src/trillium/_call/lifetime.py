@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -9,6 +10,7 @@ from typing import final
 
 import trio
 
+from trillium._call.deadline_watch import DeadlineWatch
 from trillium._call.nurseries import open_private_nursery
 from trillium.errors import ClientClosedError, UsageError
 
@@ -31,6 +33,8 @@ class Lifetime:
         """In a word, to be shown."""
         self.nursery: trio.Nursery | None = None
         """The block's, while there is one."""
+        self.watch: DeadlineWatch | None = None
+        """Of deadlines that pass while there is a block."""
         self._block: AbstractAsyncContextManager[trio.Nursery] | None = None
 
     def begin(self) -> None:
@@ -57,7 +61,10 @@ class Lifetime:
         """Open it for a block."""
         self.begin()
         self._block = open_private_nursery()
-        self.nursery = await self._block.__aenter__()
+        nursery = self.nursery = await self._block.__aenter__()
+        context = contextvars.copy_context()
+        watch = DeadlineWatch(lambda: context.run(nursery.start_soon, watch.run))
+        self.watch = watch
 
     async def leave(
         self,

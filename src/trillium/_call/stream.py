@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from types import TracebackType
 from typing import Self, final
 
 import trio
 
 from trillium._call.call import Call
+from trillium._call.deadline_watch import DeadlineWatch, WatchedDeadline
 from trillium._call.single import in_scopes
 from trillium.completions import Answer, Chunk, Completion, Failure, Outcome, ToolCallDelta
 from trillium.errors import UsageError
@@ -24,8 +26,17 @@ class CompletionStream:
     raised, since a second try would begin the text anew.
     """
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, watch: DeadlineWatch | None) -> None:
+        """Wrap a call that has not begun.
+
+        Args:
+            call: The call.
+            watch: Keeps the deadlines between chunks; None where the client was opened by hand,
+                and owns no task.
+        """
         self._call = call
+        self._watch = watch
+        self._deadline: WatchedDeadline | None = None
         self._first: Chunk | None = None
         self._outcome: Outcome | None = None
         self._entered = False
@@ -86,7 +97,7 @@ class CompletionStream:
             )
         if self._outcome is None:
             try:
-                found = await self._call.receive()
+                found = await self._receive()
             except BaseException:
                 self._broken = True
                 raise
@@ -129,7 +140,24 @@ class CompletionStream:
         if isinstance(self._outcome, Failure):
             raise self._outcome.error
 
+    async def _receive(self) -> Chunk | Answer | Failure:
+        """Wait for what comes next, for as long as the deadlines let it."""
+        watched = self._deadline
+        if watched is None:
+            if self._watch is None:
+                with trio.CancelScope() as scope:
+                    return await self._call.receive(scope)
+                return self._call.stream_timed_out()
+            watched = self._deadline = self._watch.open_deadline(self._call.cut)
+        # A scope for each chunk would cost as much as all else about it.
+        try:
+            return await self._call.receive(watched)
+        finally:
+            watched.deadline = math.inf  # what the user does with a chunk is no stall
+
     def _release(self) -> None:
+        if self._watch is not None and self._deadline is not None:
+            self._watch.close(self._deadline)
         self._call.let_go()
 
 

@@ -233,6 +233,9 @@ class _Received:
         body, self._body = self._body, b""
         return body  # noqa: ASYNC910  # it has come already
 
+    def cut(self) -> None:
+        """Do nothing: nobody waits."""
+
     async def aclose(self) -> None:  # noqa: ASYNC910  # there is nothing to close
         """End the exchange."""
         self._body = b""

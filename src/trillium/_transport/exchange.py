@@ -92,6 +92,9 @@ class Exchange(Protocol):
             LocalProtocolError: As for `receive`.
         """
 
+    def cut(self) -> None:
+        """Close the connection under whoever waits in `receive`: that raises as for a cut body."""
+
     async def aclose(self) -> None:
         """End the exchange; closes its connection if the body has not come to its end.
 

@@ -44,7 +44,17 @@ _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout,
 class HttpxExchange:
     """An exchange that httpx carries; see `Exchange`."""
 
-    __slots__ = ("_bytes", "_decoder", "_failed", "_max_bytes", "_pieces", "_response", "headers")
+    __slots__ = (
+        "_bytes",
+        "_decoder",
+        "_failed",
+        "_is_cut",
+        "_max_bytes",
+        "_pieces",
+        "_reading",
+        "_response",
+        "headers",
+    )
 
     headers: Headers
 
@@ -58,6 +68,8 @@ class HttpxExchange:
         self._max_bytes = max_body_bytes
         self._bytes = 0
         self._failed = False
+        self._is_cut = False
+        self._reading = trio.CancelScope()
         self._decoder: ContentDecoder | None = None
         self._pieces: AsyncIterator[bytes] | None
         self.headers = Headers([(name.lower(), value) for name, value in response.headers.raw])
@@ -91,17 +103,26 @@ class HttpxExchange:
             raise LocalProtocolError(
                 "an exchange that was closed, or failed, has no more of a body"
             )
-        try:
-            while self._pieces is not None:
-                if piece := await self._receive(self._pieces):
-                    return piece
-        except httpx.HTTPError as error:
-            await self.aclose()
-            raise _broken_body(error) from error
-        except BaseException:
-            await self.aclose()
-            raise
-        return b""  # noqa: ASYNC910  # the end has come already
+        with trio.CancelScope() as self._reading:
+            if self._is_cut:
+                self._reading.cancel()
+            try:
+                while self._pieces is not None:
+                    if piece := await self._receive(self._pieces):
+                        return piece
+            except httpx.HTTPError as error:
+                await self.aclose()
+                raise _broken_body(error) from error
+            except BaseException:
+                await self.aclose()
+                raise
+            return b""  # noqa: ASYNC910  # the end has come already
+        raise RemoteProtocolError(
+            "the response was cut: its connection was closed here",
+            kind=ErrorKind.TRUNCATED,
+            attempts=1,
+            abandoned=1,
+        )
 
     async def read(self, max_bytes: int) -> bytes:
         """Return the rest of the body; see `Exchange`."""
@@ -114,6 +135,11 @@ class HttpxExchange:
                 await self.aclose()
                 raise _too_large(max_bytes)
         return b"".join(pieces)
+
+    def cut(self) -> None:
+        """Close the connection under whoever reads; see `Exchange`."""
+        self._is_cut = True
+        self._reading.cancel()
 
     async def aclose(self) -> None:
         """End the exchange; see `Exchange`."""

@@ -187,6 +187,11 @@ class PooledExchange:
                 )
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def cut(self) -> None:
+        """Close the connection under whoever reads; see `Exchange`."""
+        if self._connection is not None:
+            self._connection.stream.close()
+
     async def aclose(self) -> None:  # noqa: ASYNC910  # streams end here, and nothing waits
         """End the exchange; see `Exchange`."""
         self._abandon()

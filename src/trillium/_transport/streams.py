@@ -78,7 +78,10 @@ class TcpStream:
         """Return what has come; see `Stream`."""
         sock = self._sock
         while True:
-            await trio.lowlevel.wait_readable(sock)
+            try:
+                await trio.lowlevel.wait_readable(sock)
+            except ValueError:  # epoll's, of a socket that was closed before
+                raise trio.ClosedResourceError("another task closed the stream") from None
             try:
                 return sock.recv(RECEIVE_BYTES)
             except BlockingIOError:

@@ -85,8 +85,8 @@ class ErrorKind(enum.StrEnum):
     NOT_SENT = "not_sent"
     """Never sent: the batch had stopped, or its endpoint or model was doomed."""
     CANCELLED = "cancelled"
-    """Whoever asked has cancelled it, or left its stream: of an attempt, as observers are told;
-    no outcome is of this kind."""
+    """Whoever asked has cancelled it, or left its stream: only observers are told of this kind;
+    no outcome is of it."""
 
 
 @final

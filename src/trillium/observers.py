@@ -16,7 +16,7 @@ from typing import Protocol, final
 
 import attrs
 
-from trillium.completions import Outcome
+from trillium.completions import Failure, Outcome
 from trillium.errors import Fault
 from trillium.limits import LimitReport
 from trillium.messages import Request
@@ -56,7 +56,7 @@ class Observer(Protocol):
         """The attempt is over; `fault` is None if it answered.
 
         One that was cancelled, or whose stream was left before its end, has a fault of kind
-        `cancelled`; no outcome follows then.
+        `cancelled`; no outcome follows then, but `cancelled`.
         """
         return
 
@@ -80,6 +80,15 @@ class Observer(Protocol):
 
         What it cost stands in `cost_usd`, and what it may have cost besides in
         `possibly_billed_usd`.
+        """
+        return
+
+    def cancelled(self, failure: Failure, *, request: Request, first_token_s: float | None) -> None:
+        """A request that had been sent was cancelled, or its stream left: it has no outcome.
+
+        Also if it was waiting to be sent again. Nobody else is given `failure`, whose kind is
+        `cancelled`. `first_token_s` is that of a stream of which chunks were given out; None if
+        there was nothing to show.
         """
         return
 
@@ -141,6 +150,11 @@ class Observers(Observer):
         """Hand it on."""
         for observer in self._observers:
             observer.outcome(outcome, request=request)
+
+    def cancelled(self, failure: Failure, *, request: Request, first_token_s: float | None) -> None:
+        """Hand it on."""
+        for observer in self._observers:
+            observer.cancelled(failure, request=request, first_token_s=first_token_s)
 
     def limit_learnt(self, limit: LimitReport) -> None:
         """Hand it on."""

@@ -12,6 +12,12 @@ included; time in a queue before that is not. It is recorded when the request is
 span that was current where it was asked for, and made of its outcome alone: calls that run at
 the same time cannot mix. A failure is an event besides. Content is recorded only if asked for.
 
+A request that was cancelled has its span and its duration, too. That is an error of the type
+`cancelled`, as for any operation that ends with an exception (`docs/general/recording-errors.md`),
+but no event: nobody failed. A stream of which chunks were given out is no error when it is left:
+whoever reads it may have had enough (so says `docs/http/http-spans.md` of requests cancelled on
+purpose, since March 2026).
+
 The names are those of the semantic conventions 1.41 (`docs/gen-ai`, read in November 2026), with
 `cache_write` as the later ones have it. What they have no name for begins with `trillium.`.
 """
@@ -147,22 +153,28 @@ class OpenTelemetryObserver(Observer):
         common = _common(outcome)
         self._measure(outcome, common)
         ended = time.time_ns()
-        span = self._tracer.start_span(
-            f"{OPERATION} {outcome.model}",
-            kind=trace.SpanKind.CLIENT,
-            start_time=ended - int(outcome.latency_s * 1e9),
-            attributes=common,
-        )
-        if span.is_recording():
-            span.set_attributes(_told(outcome))
-            if request is not None:
-                span.set_attributes(_asked(request))
-                if self._record_content:
-                    span.set_attributes(_content(request, outcome))
-            if isinstance(outcome, Failure):
-                span.set_status(trace.StatusCode.ERROR, outcome.error.message)
+        span = self._span(outcome, request, common, ended)
         if isinstance(outcome, Failure):
             self._tell_exception(outcome.error, common, span, ended)
+        span.end(end_time=ended)
+
+    def cancelled(self, failure: Failure, *, request: Request, first_token_s: float | None) -> None:
+        """Record it: as an error if nothing was given out, else as a stream that was left."""
+        ended = time.time_ns()
+        if first_token_s is None:
+            common = _common(failure)
+            span = self._span(failure, request, common, ended)
+        else:
+            common = dict(_operation(failure.endpoint, failure.model))
+            span = self._span(failure, request, common, ended)
+            span.set_attributes(
+                {
+                    "gen_ai.request.stream": True,
+                    "gen_ai.response.time_to_first_chunk": first_token_s,
+                }
+            )
+            self._first_chunk.record(first_token_s, common)
+        self._measure(failure, common)
         span.end(end_time=ended)
 
     def chunk_gap(self, *, endpoint: str, model: str, gap_s: float) -> None:
@@ -198,6 +210,30 @@ class OpenTelemetryObserver(Observer):
             ("held", budget.held_usd),
         ):
             self._budget.set(float(usd), {"trillium.budget.state": state})
+
+    def _span(
+        self,
+        outcome: Outcome,
+        request: Request | None,
+        common: Mapping[str, AttributeValue],
+        ended: int,
+    ) -> trace.Span:
+        """Return a request's span, which is still to be ended."""
+        span = self._tracer.start_span(
+            f"{OPERATION} {outcome.model}",
+            kind=trace.SpanKind.CLIENT,
+            start_time=ended - int((outcome.latency_s or 0.0) * 1e9),
+            attributes=common,
+        )
+        if span.is_recording():
+            span.set_attributes(_told(outcome))
+            if request is not None:
+                span.set_attributes(_asked(request))
+                if self._record_content:
+                    span.set_attributes(_content(request, outcome))
+            if isinstance(outcome, Failure) and "error.type" in common:
+                span.set_status(trace.StatusCode.ERROR, outcome.error.message)
+        return span
 
     def _tell_exception(
         self,

@@ -34,6 +34,7 @@ class News(Observer):
     gaps: list[tuple[str, float]] = attrs.field(factory=list)
     chunks: int = 0
     outcomes: int = 0
+    cancelled_: list[tuple[trillium.Failure, float | None]] = attrs.field(factory=list)
 
     def attempt_ended(self, *, index: int, attempt: int, fault: Fault | None) -> None:
         self.ended.append(fault)
@@ -48,6 +49,12 @@ class News(Observer):
         self, outcome: trillium.Outcome, *, request: trillium.Request | None = None
     ) -> None:
         self.outcomes += 1
+
+    def cancelled(
+        self, failure: trillium.Failure, *, request: trillium.Request, first_token_s: float | None
+    ) -> None:
+        assert failure.id == request.id
+        self.cancelled_.append((failure, first_token_s))
 
     def limit_learnt(self, limit: LimitReport) -> None:
         self.limits.append(limit)
@@ -173,6 +180,76 @@ def test_an_attempt_that_is_cancelled_has_an_end() -> None:
 
     run_simulated(main, settings=SLOW, observer=news)
     assert news.outcomes == 0
+
+
+def test_a_call_that_is_cancelled_is_told_with_its_history() -> None:
+    news = News()
+
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        provider.script([Scripted(status=500, latency_s=1.0), Scripted(latency_s=100.0)])
+        with trio.move_on_after(50):
+            await client.complete(trillium.Request("Why?", id="a"))
+        ((failure, first_token_s),) = news.cancelled_
+        assert first_token_s is None
+        assert failure.id == "a"
+        assert failure.error.kind is trillium.ErrorKind.CANCELLED
+        assert failure.latency_s == pytest.approx(50.0)
+        assert failure.attempts == 2
+        assert [fault.kind.value for fault in failure.faults] == ["server_error", "cancelled"]
+        assert failure.abandoned == 1
+
+    run_simulated(main, observer=news)
+    assert news.kinds() == ["server_error", "cancelled"]
+    assert news.outcomes == 0
+
+
+def test_a_call_that_is_cancelled_as_it_backs_off_is_told_too() -> None:
+    news = News()
+
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        provider.script([Scripted(status=429, headers={"retry-after": "30"})])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(client.complete, "Why?")
+            await trio.sleep(10)  # no deadline, in which a call that cannot keep it would fail
+            nursery.cancel_scope.cancel()
+        ((failure, _),) = news.cancelled_
+        assert failure.latency_s == pytest.approx(10.0)
+        assert (failure.attempts, failure.abandoned) == (1, 0)
+        assert failure.possibly_billed_usd == 0
+
+    run_simulated(main, observer=news)
+    assert news.kinds() == ["rate_limited"]
+
+
+def test_a_call_that_is_cancelled_before_it_is_sent_is_not_told() -> None:
+    news = News()
+
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(2):
+                nursery.start_soon(client.complete, "Why?")
+            await trio.sleep(1)
+            nursery.cancel_scope.cancel()
+
+    limits = trillium.Limits(requests_per_minute=1)
+    run_simulated(main, settings=SLOW, observer=news, limits=limits)
+    assert len(news.cancelled_) == 1
+
+
+def test_a_streams_first_token_is_told_if_it_is_left_and_only_if_it_was_given_out() -> None:
+    news = News()
+
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        provider.script([Scripted(text="one two three four five", latency_s=2.0)] * 2)
+        async with client.stream("Why?") as stream:
+            await anext(stream)
+        with trio.move_on_after(3):  # streamed underneath, for its deadlines
+            await client.complete("Why?", timeouts=trillium.Timeouts(stall_s=60))
+        (_, of_stream), (_, of_call) = news.cancelled_
+        assert of_stream == pytest.approx(2.0, abs=0.6)
+        assert of_call is None
+
+    run_simulated(main, settings=SimulatorSettings(tokens_per_second=2.0), observer=news)
 
 
 def test_a_stream_that_is_left_has_an_end_and_one_that_was_read_has_one() -> None:

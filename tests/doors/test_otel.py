@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, final
 
 import attrs
 import pytest
@@ -288,6 +289,159 @@ def test_spans_find_their_way_through_a_door(collected, where, run) -> None:
     run(main())
     inner, outer = collected.spans()
     assert inner.parent.span_id == outer.context.span_id
+
+
+def check_below(span: ReadableSpan, outer: ReadableSpan) -> None:
+    assert span.parent is not None
+    assert outer.context is not None
+    assert span.parent.span_id == outer.context.span_id
+    times = [span.start_time, span.end_time, outer.end_time]
+    assert times == sorted(at for at in times if at is not None)
+
+
+def check_cancelled(span: ReadableSpan, outer: ReadableSpan) -> None:
+    assert span.name == "chat any"
+    assert span.kind is trace.SpanKind.CLIENT
+    check_below(span, outer)
+    assert span.status.status_code is trace.StatusCode.ERROR
+    told = dict(span.attributes or {})
+    assert told["error.type"] == "cancelled"
+    assert told["trillium.attempts"] == 1
+    assert told["trillium.faults"] == ("cancelled",)
+    assert told["server.address"] == "127.0.0.1"
+
+
+def test_a_call_that_is_cancelled_has_a_span_and_no_event(collected: Collected) -> None:
+    tracer = collected.tracer_provider.get_tracer("test")
+
+    async def use(client: trillium.Client, provider: SimulatedProvider) -> None:
+        scope = trio.CancelScope()
+
+        def cancel(_: object) -> FaultKind:
+            scope.cancel()
+            return FaultKind.STALL
+
+        provider.script(cancel, prompt="sea")
+        with tracer.start_as_current_span("outer"), scope:
+            await client.complete(trillium.Request("And the sea?", seed=3))
+        assert scope.cancelled_caught
+
+    run_simulated(use, collected.observer())
+    span, outer = collected.spans()
+    check_cancelled(span, outer)
+    assert (span.attributes or {})["gen_ai.request.seed"] == 3
+    (duration,) = collected.metrics()["gen_ai.client.operation.duration"]
+    assert duration.attributes["error.type"] == "cancelled"
+    assert collected.events() == []
+
+
+def test_a_stream_that_is_cancelled_before_its_first_chunk_has_a_span(collected) -> None:
+    tracer = collected.tracer_provider.get_tracer("test")
+
+    async def use(client, provider) -> None:
+        scope = trio.CancelScope()
+
+        def cancel(_: object) -> FaultKind:
+            scope.cancel()
+            return FaultKind.STALL
+
+        provider.script(cancel, prompt="sea")
+        with tracer.start_as_current_span("outer"), scope:
+            async with client.stream("And the sea?"):
+                pass
+
+    run_simulated(use, collected.observer())
+    span, outer = collected.spans()
+    check_cancelled(span, outer)
+
+
+def test_a_stream_that_is_left_after_a_chunk_has_a_span_that_is_no_error(collected) -> None:
+    tracer = collected.tracer_provider.get_tracer("test")
+
+    async def use(client, provider) -> None:
+        with tracer.start_as_current_span("outer"):
+            async with client.stream("Why is the sky blue?") as stream:
+                await anext(stream)
+
+    run_simulated(use, collected.observer(), SimulatorSettings(tokens_per_second=100.0))
+    span, outer = collected.spans()
+    check_below(span, outer)
+    assert span.status.status_code is trace.StatusCode.UNSET
+    assert "error.type" not in span.attributes
+    assert "gen_ai.response.finish_reasons" not in span.attributes
+    assert span.attributes["trillium.faults"] == ("cancelled",)
+    assert span.attributes["gen_ai.request.stream"] is True
+    metrics = collected.metrics()
+    (first,) = metrics["gen_ai.client.operation.time_to_first_chunk"]
+    assert first.sum == span.attributes["gen_ai.response.time_to_first_chunk"] > 0
+    (duration,) = metrics["gen_ai.client.operation.duration"]
+    assert "error.type" not in duration.attributes
+    assert collected.events() == []
+
+
+def test_what_is_in_flight_as_a_batch_is_left_has_spans_and_what_waits_has_none(
+    collected: Collected,
+) -> None:
+    asked: list[object] = []
+
+    async def use(client: trillium.Client, provider: SimulatedProvider) -> None:
+        both = trio.Event()
+
+        def stall(one: object) -> FaultKind:
+            asked.append(one)
+            if len(asked) == 2:
+                both.set()
+            return FaultKind.STALL
+
+        provider.script(stall, prompt="stalls")
+        async with client.batch(["stalls"] * 5, concurrency=2):
+            await both.wait()
+
+    run_simulated(use, collected.observer())
+    types = [(span.attributes or {})["error.type"] for span in collected.spans()]
+    assert types == ["cancelled"] * 2 == ["cancelled"] * len(asked)
+
+
+@final
+class Sent(trillium.Observer):
+    """Lets a task of a loop wait until something was sent."""
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def attempt_started(self, *, index: int, attempt: int) -> None:
+        self._loop.call_soon_threadsafe(self.event.set)
+
+
+def test_a_task_cancelled_at_a_door_has_a_span_where_it_asked(
+    collected: Collected, simulated_provider, where, run
+) -> None:
+    tracer = collected.tracer_provider.get_tracer("test")
+    simulated_provider.script([FaultKind.STALL] * 3)
+
+    async def main() -> None:
+        sent = Sent()
+        observer = trillium.Observers(collected.observer(), sent)
+
+        async def stream() -> None:
+            async with client.stream("?"):
+                pass
+
+        async with aio.open_client(**where, observer=observer) as client:
+            for ask in (lambda: client.complete("?"), stream, lambda: client.complete_all(["?"])):
+                with tracer.start_as_current_span("outer"):
+                    sent.event.clear()
+                    task = asyncio.ensure_future(ask())
+                    await sent.event.wait()
+                    task.cancel()
+                    await asyncio.wait([task])
+
+    run(main())
+    spans = collected.spans()
+    assert len(spans) == 6
+    for span, outer in zip(spans[::2], spans[1::2], strict=True):
+        check_cancelled(span, outer)
 
 
 def test_limits_waits_budgets_and_cancelled_attempts_are_metrics(collected: Collected) -> None:

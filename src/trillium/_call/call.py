@@ -94,7 +94,7 @@ class Call:
     _ended_at: float = attrs.field(default=0.0, init=False)
     """When the last attempt was over."""
     _chunk_at: float = attrs.field(init=False)
-    """When the last chunk came, where there is an observer."""
+    """When the last chunk was given out, where there is an observer; not set before the first."""
 
     async def run(self, scope: HasDeadline) -> Outcome:
         """Answer the request, whose turn has come: the ticket is held.
@@ -445,7 +445,7 @@ class Call:
             retry=self._retry,
             attempt=self._attempt,
             possibly_billed_usd=self._possibly_billed() if self._retry.abandoned else ZERO,
-            now=trio.current_time(),
+            now=self.route.station.now(),
         )
 
     def _possibly_billed(self) -> Decimal | None:
@@ -459,11 +459,23 @@ class Call:
         return unsendable(error, self.route, self.request, self.index)
 
     def _tell_left(self, observer: Observer) -> None:
-        """Tell of an attempt that is still under way as the call is let go."""
-        if self._attempt is not None and self._retry.state is State.IN_FLIGHT:
+        """Tell that the call is let go before its end, and its attempt if one is under way."""
+        attempt = self._attempt
+        if attempt is None or self._retry.state in (State.DONE, State.GIVEN_UP):
+            return
+        if self._retry.state is State.IN_FLIGHT:
             observer.attempt_ended(index=self.index, attempt=self._retry.attempts, fault=LEFT)
             if self.account is not None:
                 tell_budgets(observer, self.account.purse)
+            self._retry.advance(Failed(LEFT, delivered=True), self.route.station.now())
+        else:
+            self._retry.advance(Stopped(LEFT, LEFT.message), self.route.station.now())
+        first_at = attempt.first_token_at if hasattr(self, "_chunk_at") else None
+        observer.cancelled(
+            self._failure(GiveUp(LEFT, LEFT.message)),
+            request=self.request,
+            first_token_s=None if first_at is None else first_at - self._attempt_at,
+        )
 
     def _tell_chunk(self, observer: Observer, chunk: Chunk) -> None:
         self._chunk_at = trio.current_time()

@@ -16,6 +16,8 @@ from trillium._policy.quota import Quota
 from trillium._policy.quota_bucket import LOG_GRAIN_S, MAX_LOG, SLACK_S, Bucket
 from trillium._policy.quota_meter import FIRST_HOLD_S, LEAST_HOLD_S, Meter
 from trillium._policy.quota_pace import (
+    FEW_RATE,
+    FEW_SHARE,
     FOUND_SHARE,
     GROWTH,
     IDLE_S,
@@ -423,7 +425,7 @@ def test_each_provider_charges_by_its_rule(
     )
     meter = meter_of(limits, rule)
     charge = sent(meter, 0.0)
-    assert charge.amounts == reserved
+    assert charge.amounts == (*reserved, 1.0)
     assert [b.missing(0.0) for b in meter.buckets] == list(reserved)
     meter.answered(charge, (80, 10, 20), 0.0)
     assert [b.missing(0.0) for b in meter.buckets] == pytest.approx(list(settled))
@@ -695,8 +697,8 @@ def test_a_pace_grows_the_faster_the_longer_nothing_was_refused(
         (1.0, 10_000, 0.15),
         (5.0, 10_000, 0.04 + 0.0003),
         (25.0, 10_000, 0.008 + 0.0003),
-        (5.0, 25, 0.04 + 0.006),
-        (10.0, 1, 0.02 + 0.03),
+        (5.0, 25, (0.04 + 0.006) * FEW_SHARE * 22.5 / FEW_RATE),
+        (10.0, 1, (0.02 + 0.03) * FEW_SHARE * 22.5 / FEW_RATE),
         (400.0, 10**6, 0.002),
     ],
 )

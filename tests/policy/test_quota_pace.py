@@ -6,7 +6,15 @@ import math
 
 import pytest
 
-from trillium._policy.quota_pace import FOUND_SHARE, GROWTH, MOST_BACK, NO_STRAY_S, WORST_CUT, Pace
+from trillium._policy.quota_pace import (
+    FEW_RATE,
+    FOUND_SHARE,
+    GROWTH,
+    MOST_BACK,
+    NO_STRAY_S,
+    WORST_CUT,
+    Pace,
+)
 
 
 def paced_at(found: float) -> tuple[Pace, float]:
@@ -54,6 +62,71 @@ def test_more_refusals_than_can_be_stray_are_a_limit_however_they_come() -> None
     pace, now = paced_at(80.0)
     refuse(pace, now, [95, 0, 20, 0, 4, 0])
     assert pace.bucket.rate < 40.0
+
+
+def doubting() -> tuple[Pace, float]:
+    """Return a pace that falls to half after an odd refusal at a few requests a second."""
+    pace, now = Pace.begin(10, 1.0, 0.0, most=math.inf), 30.0
+    pace.accepted = 301
+    pace.refused(now, now)
+    assert pace.bucket.rate < FEW_RATE
+    return pace, refuse(pace, now, [10])
+
+
+def test_an_odd_refusal_that_is_unlikely_to_be_stray_is_put_to_the_test() -> None:
+    pace, now = doubting()
+    rates = [pace.bucket.rate]
+    for second in range(1, 8):
+        pace.wanted = True
+        pace.grow(now + second, most=math.inf)
+        rates.append(pace.bucket.rate)
+    assert rates[0] == pytest.approx(5.0)
+    assert rates[4] == pytest.approx(9.0 * 0.96)
+    assert rates[5] == pytest.approx(rates[4] * (1 + GROWTH[0][1]))
+
+
+def test_the_next_refusal_shows_that_the_limit_was_lowered() -> None:
+    pace, now = doubting()
+    refuse(pace, now, [40], 8.0)
+    assert pace.bucket.rate == pytest.approx(5.0 * FOUND_SHARE)
+    pace, now = doubting()
+    pace.bucket.set_amount(9.0, now)
+    refuse(pace, now, [120], 15.0)
+    assert pace.bucket.rate == pytest.approx(8.0 * FOUND_SHARE), "by a fifth"
+
+
+def test_or_that_the_odd_one_was_a_stray_one() -> None:
+    pace, now = doubting()
+    pace.bucket.set_amount(10.0, now)
+    now = refuse(pace, now, [95], 10.0)
+    before = pace.bucket.rate
+    now = refuse(pace, now, [10])
+    assert pace.bucket.rate >= before, "such ones occur: no other is put to the test"
+
+
+def test_an_odd_refusal_that_may_well_be_stray_is_not_put_to_the_test() -> None:
+    pace, now = Pace.begin(10, 1.0, 0.0, most=math.inf), 30.0
+    pace.accepted = 301
+    pace.refused(now, now)
+    before = pace.bucket.rate
+    refuse(pace, now, [16], 3.0)
+    assert pace.bucket.rate == before
+
+
+def test_a_low_rate_that_is_known_is_tried_more_rarely_unless_that_is_in_vain() -> None:
+    """Refused at a pace that had grown, and at one that had not."""
+    shares = []
+    for rate in (13.0, 9.5):
+        pace, now = Pace.begin(10, 1.0, 0.0, most=math.inf), 10.0
+        pace.bucket.set_amount(20.0, 0.0)
+        pace.accepted = 101
+        pace.refused(now, now)
+        pace.bucket.set_amount(rate, now)
+        now = refuse(pace, now, [100], 10.0)
+        before, pace.wanted = pace.bucket.rate, True
+        pace.grow(now + 1.0, most=math.inf)
+        shares.append(pace.bucket.rate / before - 1.0)
+    assert shares[0] < 0.3 * shares[1]
 
 
 def test_a_low_rate_is_taken_for_lowered_after_fewer() -> None:

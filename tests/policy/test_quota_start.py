@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from trillium._policy.admission import Admission, Ticket
 from trillium._policy.charge import Charge
 from trillium._policy.places import Places
 from trillium._policy.quota import Quota
 from trillium._policy.quota_meter import Meter
-from trillium._policy.quota_start import ENOUGH, FIRST, SlowStart
+from trillium._policy.quota_start import ENOUGH, FIRST, IN_A_ROUND, SlowStart
 from trillium.limits import Counted, Limits, LimitSighting
 from trillium.messages import Request
 
@@ -25,15 +27,29 @@ def go(meter: Meter, now: float, most: int = 1000) -> int:
     return most
 
 
-def test_a_few_go_and_then_two_for_each_response() -> None:
+def test_a_few_go_and_then_two_for_each_response_one_after_the_other() -> None:
     meter = Quota().meter("m")
     assert go(meter, 0.0) == FIRST
     assert not meter.quiet
-    meter.look(0.3, 0.0)
-    assert go(meter, 0.3) == 2
+    apart_s = 0.32 / IN_A_ROUND
+    meter.look(0.32, 0.0)
+    assert go(meter, 0.32) == 1
+    assert meter.ready_at(Charge(), 0.32) == pytest.approx(0.32 + apart_s)
+    assert go(meter, 0.32 + 2 * apart_s) == 1
     for _ in range(5):
         meter.look(0.4, 0.0)
-    assert go(meter, 0.4) == 10
+    times = [0.4 + 1.01 * apart_s * step for step in range(20)]
+    assert [go(meter, at) for at in times] == [1] * 10 + [0] * 10
+
+
+def test_the_quickest_response_says_how_far_apart_they_go() -> None:
+    start = SlowStart(left=0)
+    start.responded(0.64)
+    start.responded(0.0)
+    for _ in range(4):
+        assert start.ready_at(1.0) == 1.0
+        start.left = 0
+    assert start.ready_at(1.0) == 2.0
 
 
 def test_as_long_as_nothing_comes_twice_as_many_go_each_second() -> None:
@@ -49,8 +65,10 @@ def test_as_long_as_nothing_comes_twice_as_many_go_each_second() -> None:
 def test_a_response_puts_off_what_would_go_without_one() -> None:
     start = SlowStart(left=0)
     assert start.ready_at(0.0) == 1.0
-    start.responded()
-    start.left = 0
+    start.responded(0.0)
+    for _ in range(2):
+        assert start.ready_at(0.9) == 0.9
+        start.left = 0
     assert start.ready_at(0.9) == 1.9
 
 

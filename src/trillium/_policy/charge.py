@@ -20,7 +20,7 @@ from trillium._policy.quota_bucket import Amounts, Bucket
 from trillium._policy.token_estimate import RequestSize, TokenEstimate
 from trillium.limits import ChargeRule
 
-NO_AMOUNTS: Final[Amounts] = (1.0, 0.0, 0.0, 0.0)
+NO_AMOUNTS: Final[Amounts] = (1.0, 0.0, 0.0, 0.0, 1.0)
 """Of a request whose tokens were not looked at."""
 
 
@@ -47,12 +47,12 @@ def reserved(rule: ChargeRule, size: RequestSize, estimate: TokenEstimate) -> Am
     if rule is ChargeRule.USED:
         usual = estimate.output_tokens
         out = usual if most is None or usual < most else float(most)
-        return (1.0, given + out, given, out)
+        return (1.0, given + out, given, out, 1.0)
     if rule is ChargeRule.LARGER:
         out = 0.0 if most is None else float(most)
-        return (1.0, max(given, out), given, out)
+        return (1.0, max(given, out), given, out, 1.0)
     out = estimate.output_tokens if most is None else float(most)
-    return (1.0, given + out, given, out)
+    return (1.0, given + out, given, out, 1.0)
 
 
 def settled(rule: ChargeRule, size: RequestSize, tokens: tuple[int, int, int]) -> Amounts:
@@ -74,4 +74,4 @@ def settled(rule: ChargeRule, size: RequestSize, tokens: tuple[int, int, int]) -
     else:
         out = out if most is None else most
         total = given + out
-    return (1.0, float(total), float(given), float(out))
+    return (1.0, float(total), float(given), float(out), 1.0)

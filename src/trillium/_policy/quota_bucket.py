@@ -74,8 +74,12 @@ WHICH: Final = {
 }
 """Where in `Amounts` a bucket finds its cost."""
 
-Amounts = tuple[float, float, float, float]
-"""What a request costs: one request; tokens in all; input tokens; output tokens."""
+PACED: Final = 4
+"""Where the bucket of a pace finds it."""
+
+Amounts = tuple[float, float, float, float, float]
+"""What a request costs: one request; tokens in all; input tokens; output tokens; what it takes of
+a pace (`quota_unit`), 1 unless its size is known."""
 
 
 Sizes = list[float]

@@ -73,7 +73,7 @@ class Meter:
     buckets: tuple[Bucket, ...] = attrs.field(default=(), init=False)
     """All that are in force, the pace included."""
     counts_tokens: bool = attrs.field(default=False, init=False)
-    """Whether requests must be measured: some bucket counts tokens."""
+    """Whether requests must be measured: some bucket counts tokens, or a pace may have to."""
     held_until: float = attrs.field(default=-math.inf, init=False)
     endpoint_held_until: float = attrs.field(default=-math.inf, init=False)
     """Until when its refusals have held back all models of the endpoint."""
@@ -122,7 +122,7 @@ class Meter:
         paced = () if self.pace is None else (self.pace.bucket,)
         self.buckets = (*self.shared, *self.own, *paced)
         of_tokens = [b.amount for b in self.buckets if b.counted is not Counted.REQUESTS]
-        self.counts_tokens = bool(of_tokens)
+        self.counts_tokens = bool(of_tokens or paced)
         self._largest = min(of_tokens, default=math.inf)
         if self.buckets:
             self.start = None
@@ -140,7 +140,8 @@ class Meter:
     def measure(self, charge: Charge, size: RequestSize) -> None:
         """Say what a request costs, as far as can be known before it is answered."""
         charge.size = size
-        charge.amounts = reserved(self.rule, size, self.estimate)
+        amounts = reserved(self.rule, size, self.estimate)
+        charge.amounts = amounts if self.pace is None else self.pace.unit.priced(amounts)
 
     def ready_at(self, charge: Charge, now: float) -> float:
         """Return when the charge can be taken, if nothing else is: `now`, or later."""
@@ -213,6 +214,7 @@ class Meter:
         pace = self.pace
         if pace is not None:
             pace.accepted += 1
+            pace.unit.let_in(amounts[1])
             pace.grow(now, most=self._most_rate())
             if pace.is_idle(now):
                 self.pace = None
@@ -243,7 +245,7 @@ class Meter:
             self._responses += 1
             if self._responses > 1:
                 self._young = None
-        if self.start is not None and self.start.responded():
+        if self.start is not None and self.start.responded(now - sent_at):
             self.begin_at_once()
         if now - self._looked[0] > LOOK_S:
             if sent_at - self._active_at > LOOK_S:  # what came after a pause says what there was
@@ -284,7 +286,10 @@ class Meter:
         if tokens is None or size is None:
             return
         self.estimate.learn(size, tokens[0], tokens[1])
-        actual = settled(self.rule, size, tokens)
+        actual, pace = settled(self.rule, size, tokens), self.pace
+        if pace is not None and charge.marks and charge.marks[-1][0] is pace.bucket:
+            actual = pace.unit.priced(actual)
+            pace.unit.corrected(actual[1] - charge.amounts[1])
         for place, (bucket, cost, missing, sent) in enumerate(charge.marks):
             difference = actual[bucket.which] - cost
             if difference:
@@ -300,8 +305,8 @@ class Meter:
         usual = charge.amounts
         if self._usual is not NO_AMOUNTS:
             pairs = zip(self._usual, usual, strict=True)
-            a, b, c, d = (old + USUAL_WEIGHT * (new - old) for old, new in pairs)
-            usual = (a, b, c, d)
+            a, b, c, d, e = (old + USUAL_WEIGHT * (new - old) for old, new in pairs)
+            usual = (a, b, c, d, e)
         self._usual = usual
         left: dict[Bucket, float] = {}
         for sighting in sightings:
@@ -398,7 +403,8 @@ class Meter:
         self.accepted -= 1
         self._refused += 1
         if self.pace is not None:
-            self.pace.refused(charge.taken_at, now, news=not explained)
+            tokens = charge.amounts[1]
+            self.pace.refused(charge.taken_at, now, news=not explained, tokens=tokens)
         elif not explained and self._must_slow_down():
             since, accepted = self._looked_before
             self.pace = Pace.begin(

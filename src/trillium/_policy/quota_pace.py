@@ -13,13 +13,20 @@ Additive increase, multiplicative decrease, with three things that a bare AIMD l
   what is too much for the longer the less that is. The longer there was no cut, the faster it
   grows: a limit that was raised is found again in a minute or two. Times that show the same rate,
   as far as can be told, tell it together: at a few requests in a second this halves the refusals.
+  There each refusal is a share, too; so once a rate is known within a third, it is tried the more
+  rarely the lower it is, unless that was in vain: refused at a pace that had hardly grown.
 - Some refusals have nothing to do with the rate. A limit lets in between two refusals what it let
   in before; one that comes when far less was let in is odd, and cuts nothing. Only when several
   are odd in a row is the limit taken for lowered, if they are alike: a lower limit lets in about
   the same each time, while stray refusals come at any time. (Where each of them cut, 2 % of stray
   refusals that ask for a second each brought the pace from 170 requests in a second to two.)
+  At a few requests in a second one that is unlikely to be stray is put to the test: the pace falls
+  to what was let in, and is soon back if nothing is refused. If the limit was lowered, the next
+  refusal comes after the longer time, and tells the new rate the better.
   Where they are known to occur, some look as if a limit had led to them, by chance: if the next
   refusal is odd, the pace goes back to what it was before the cut.
+
+What a pace counts is found out besides (`quota_unit`).
 
 A pace that nobody has waited for in `IDLE_S` is given up.
 
@@ -34,8 +41,9 @@ from typing import Final, final
 
 import attrs
 
-from trillium._policy.quota_bucket import Bucket
-from trillium._policy.quota_stray import likelihood
+from trillium._policy.quota_bucket import PACED, Bucket
+from trillium._policy.quota_stray import STRAY_SHARE, likelihood
+from trillium._policy.quota_unit import PaceUnit
 from trillium.limits import Counted
 
 FIRST_SHARE: Final = 0.9
@@ -60,6 +68,21 @@ MOST_ODD: Final = 6
 LEAST_DOUBT: Final = 0.01
 """Fewer are enough where stray ones would come so soon one after the other with no more than this
 likelihood; at a few requests in a second each refusal is a share."""
+DOUBT: Final = 0.05
+"""A refusal after less than this share of the most that were let in before one is put to the
+test."""
+TESTED_SHARE: Final = 0.9
+"""If the next then comes at less than this share of the proved rate, the limit was lowered."""
+FEW_RATE: Final = 20.0
+"""So few requests in a second are few: each refusal is a share ..."""
+FEW_SHARE: Final = 0.5
+"""... and while a rate is uncertain it is tried by so much more rarely, and that by the rate ..."""
+KNOWN_S: Final = 3.0
+"""... if it was found in so many seconds; in less, it may be far off ..."""
+LEAST_FEW: Final = 0.25
+"""... and a raised limit must be found: of the time since the last cut at least so much counts."""
+VAIN: Final = 1.1
+"""A pace that was refused at no more than so many times its rate was not tried: it is unknown."""
 MOST_BACK: Final = 1.5
 """A pace goes back to no more than so many times the proved rate: else it could run away."""
 NO_STRAY_S: Final = 20.0
@@ -121,6 +144,13 @@ class Pace:
     """... the rate at which at most ..."""
     _odd_least: float = attrs.field(default=0.0, init=False)
     """... and at least, noise reckoned with."""
+    _longest: int = attrs.field(default=0, init=False)
+    """How many were let in between two refusals at most."""
+    _doubting: bool = attrs.field(default=False, init=False)
+    """Whether an odd refusal is put to the test."""
+    _in_vain: bool = attrs.field(default=False, init=False)
+    """Whether the last cut came though the pace had hardly grown."""
+    unit: PaceUnit = attrs.field(factory=PaceUnit, init=False)
     wanted: bool = False
     """Whether a request had to wait for the pace since it last grew."""
     waited_at: float = attrs.field(init=False)
@@ -128,6 +158,7 @@ class Pace:
 
     def __attrs_post_init__(self) -> None:
         self.waited_at = self._cut_at = self.refused_at
+        self.bucket.which = PACED
 
     @classmethod
     def begin(cls, accepted: int, elapsed_s: float, now: float, *, most: float) -> Pace:
@@ -135,46 +166,64 @@ class Pace:
         rate = FIRST_SHARE * max(accepted, 1) / max(elapsed_s, SHORT_S)
         return cls(_bucket(min(max(rate, LEAST_RATE), most)), now, now, SHORT_S)
 
-    def refused(self, sent_at: float, now: float, *, news: bool = True) -> None:
+    def refused(
+        self, sent_at: float, now: float, *, news: bool = True, tokens: float = 0.0
+    ) -> None:
         """Take in a refusal of a request that was sent then.
 
         Args:
             sent_at: When it was sent.
             now: When it was refused.
             news: Whether it says that the pace is too fast; else it is counted, no more.
+            tokens: How many it takes; 0 where that is not known.
         """
         if sent_at < self.refused_at:
             return
         self.accepted -= 1
+        self.unit.not_let_in(tokens)
         if not news:
             return
         rate, elapsed_s = self.bucket.rate, now - self.refused_at
         if elapsed_s < SHORT_S:
             return
         accepted = self.accepted
-        found = accepted / elapsed_s
+        found = self.unit.counted(accepted) / elapsed_s
+        self.unit.refused(
+            accepted, elapsed_s, tokens=tokens, last=self.found, last_s=self.found_in_s
+        )
         self.refused_at = self.grown_at = self.waited_at = now
         self.accepted = 0
+        self._longest = max(self._longest, accepted)
         proved = found if self._strays else _at_least(accepted, elapsed_s)
         self._proved = max(self._proved, proved)
-        if found >= ODD_SHARE * self._proved:
+        if found >= (TESTED_SHARE if self._doubting else ODD_SHARE) * self._proved:
             self._before = rate
             self._strays = 0 if elapsed_s > NO_STRAY_S else self._strays + self._odd
+            self._in_vain = self.found > 0.0 and rate <= VAIN * self.found
             if not self._strays:
                 found, elapsed_s = self._together(found, elapsed_s)
-        elif self._is_lowered(accepted, found, now):
-            self._before, self._strays = 0.0, 0
+        elif self._is_lowered(accepted, found, now) or self._doubting:
+            self._before, self._strays, self._in_vain = 0.0, 0, False
             self._proved = found = self._odd_best
             elapsed_s = now - self._odd_since
         else:
-            before = min(self._before, MOST_BACK * self._proved)
-            if self._strays and before > rate:
-                self._set(before, now)
+            self._keep(found, accepted, now)
             return
-        self._odd = 0
+        self._odd, self._doubting = 0, False
         lowest = max(rate * WORST_CUT, LEAST_RATE)
         self._set(max(lowest, min(found, rate) * _share(elapsed_s)), now)
         self.found, self.found_in_s, self._cut_at = found, elapsed_s, now
+
+    def _keep(self, found: float, accepted: int, now: float) -> None:
+        """Go on after an odd refusal: as fast as before, unless it is unlikely to be stray."""
+        rate = self.bucket.rate
+        if self._strays:
+            before = min(self._before, MOST_BACK * self._proved)
+            if before > rate:
+                self._set(before, now)
+        elif self._odd == 1 and rate < FEW_RATE and accepted <= DOUBT * self._longest:
+            self._before, self._doubting = rate, True
+            self._set(max(rate * WORST_CUT, LEAST_RATE, found), now)
 
     def _together(self, found: float, elapsed_s: float) -> tuple[float, float]:
         """Return a rate, and the time that tells it: with the last one, if both may be the same.
@@ -204,7 +253,11 @@ class Pace:
         self._odd_best = max(self._odd_best, found)
         self._odd_least = min(self._odd_least, found * (1.0 + 2.0 / math.sqrt(counted)))
         self._odd_most = max(self._odd_most, counted)
-        is_sure = likelihood(self._odd_most, self._odd) <= LEAST_DOUBT and not self._strays
+        share = STRAY_SHARE
+        if self.bucket.rate < FEW_RATE:  # where many were let in without any, they are rarer yet
+            share = min(share, 1.0 / max(1, self._longest))
+        likely = likelihood(self._odd_most, self._odd, share)
+        is_sure = likely <= LEAST_DOUBT and not self._strays
         if self._odd < MOST_ODD and not is_sure:
             return False
         if self._odd_least >= ALIKE * self._odd_best or self._odd > MOST_STRAY * self._odd_accepted:
@@ -221,19 +274,33 @@ class Pace:
         self.grown_at = now
         if self.wanted:
             share = self._growth(now - self._cut_at)
+            if self._is_testing:
+                most = min(most, self._before)
             self._set(min(self.bucket.rate * (1.0 + share * min(elapsed_s, 5.0)), most), now)
             self.wanted = False
             self.waited_at = now
 
+    @property
+    def _is_testing(self) -> bool:
+        """Whether the pace is on its way back to what it was before an odd refusal."""
+        return self._doubting and not self._strays and self.bucket.rate < self._before
+
     def _growth(self, since_s: float) -> float:
         """Return by which share the pace grows in a second, so long after the last cut."""
         growth, unsure = STRAY_GROWTH if self._strays else (GROWTH, UNSURE_GROWTH)
+        few = self.bucket.rate / FEW_RATE
+        if self._strays or self._in_vain or self.found_in_s < KNOWN_S:
+            few = math.inf
+        since_s *= min(1.0, max(LEAST_FEW, few))
         share = next(share for until, share in growth if since_s < until)
+        if self._is_testing:
+            return MOST_GROWTH
         if self._odd and not self._strays:
             return share  # while it is open whether the limit was lowered
         unsure /= self.found_in_s
         if self.found:
             unsure += NOISE_GROWTH / math.sqrt(max(1.0, self.found * self.found_in_s))
+            unsure *= min(1.0, FEW_SHARE * few)
         return max(share, min(unsure, MOST_GROWTH))
 
     def is_idle(self, now: float) -> bool:

@@ -6,6 +6,10 @@ they are enforced so, and fifty in flight are more. A refusal is soon back, long
 answers; so a few are sent, and two more for each response (as TCP's slow start, RFC 5681, 3.1),
 and twice as many for each second in which none came, since an answer may take a minute.
 
+Those two do not go at the same instant, nor do all that become free as several answers come
+together: else the first refusal would be three. They are let go one after the other, so far
+apart that `IN_A_ROUND` go in the time of the quickest response.
+
 It is over with the first limit that is known, by headers or by a refusal, and after `ENOUGH`
 responses: then how many may be in flight is all that says how fast requests go.
 """
@@ -21,6 +25,8 @@ FIRST: Final = 20
 """So many go at once."""
 ENOUGH: Final = 100
 """After so many responses nothing would be held up any more: five times as many may be open."""
+IN_A_ROUND: Final = 80
+"""Four times as many as at first, so that it is hardly slower than all at once."""
 WAIT_S: Final = 1.0
 """How long a response is waited for; a refusal does not take longer."""
 
@@ -33,12 +39,25 @@ class SlowStart:
     left: int = FIRST
     _volley: int = FIRST
     _responses: int = 0
+    _owed: int = 0
+    """How many more may go, one after the other ..."""
+    _apart_s: float = math.inf
+    """... and how far apart ..."""
+    _next_at: float = -math.inf
+    """... the next not before then."""
     _until: float = math.inf
     """When more may go, if no response comes before; infinite while nobody waits."""
 
     def ready_at(self, now: float) -> float:
         """Return when another may go, if no response comes before: `now`, or later."""
         if self.left > 0:
+            return now
+        if self._owed:
+            if now < self._next_at:
+                return self._next_at
+            self._next_at = now + self._apart_s
+            self._owed -= 1
+            self.left = 1
             return now
         if self._until == math.inf:
             self._until = now + WAIT_S
@@ -49,9 +68,10 @@ class SlowStart:
         self._until = math.inf
         return now
 
-    def responded(self) -> bool:
-        """Take in a response; return whether the start is over."""
-        self.left += 2
+    def responded(self, latency_s: float) -> bool:
+        """Take in a response that took so long; return whether the start is over."""
+        self._owed += 2
+        self._apart_s = min(self._apart_s, latency_s / IN_A_ROUND)
         self._until = math.inf
         self._responses += 1
         return self._responses >= ENOUGH

@@ -56,6 +56,6 @@ class Strays:
         return len(gaps) == GAPS and most <= ALIKE * min(gaps)
 
 
-def likelihood(most: int, count: int) -> float:
+def likelihood(most: int, count: int, share: float = STRAY_SHARE) -> float:
     """Return how likely so many stray refusals come with no more than `most` let in before each."""
-    return min(1.0, STRAY_SHARE * most) ** count
+    return min(1.0, share * most) ** count

@@ -93,7 +93,19 @@ def test_a_bad_line_is_found_before_anything_is_used(prompts: Path) -> None:
     assert (caught.value.file, caught.value.line) == (str(prompts), 102)
 
 
-def test_what_a_dialect_cannot_say_is_found_in_the_same_way(prompts: Path) -> None:
+ODD_LINES = [
+    '{"id": "p41", "prompt": "?", "seed": 1}',
+    '{"id": "p41", "messages": [{"role": "system", "content": "?"}]}',
+    '{"id": "p41", "messages": [{"role": "user", "content": "?"}, {"role": "user", "content": ""}]}',
+    '{"custom_id": "p41", "body": {"messages": [{"role": "user", "content": "?"}]}}',
+]
+
+
+@pytest.mark.parametrize("line", ODD_LINES)
+def test_what_a_dialect_cannot_say_is_found_in_the_same_way(prompts: Path, line: str) -> None:
+    lines = prompts.read_text().splitlines()
+    prompts.write_text("\n".join([*lines[:41], line, *lines[42:]]))
+
     def check(request: Request) -> None:
         if request.id == "p41":
             raise InvalidRequestError("no images here")
@@ -102,6 +114,25 @@ def test_what_a_dialect_cannot_say_is_found_in_the_same_way(prompts: Path) -> No
         check_source(prompts, DEFAULTS, check=check)
     with pytest.raises(InvalidInputError, match="line 42: no images here"):
         list(read_source(prompts, DEFAULTS, check=check))
+
+
+def test_of_lines_that_are_but_prompts_the_first_is_checked(prompts: Path) -> None:
+    with prompts.open("a") as file:
+        file.writelines(line.replace("p41", f"odd-{n}") + "\n" for n, line in enumerate(ODD_LINES))
+    for use in (check_source, lambda *args, check: list(read_source(*args, check=check))):
+        checked: list[Request] = []
+        use(prompts, DEFAULTS, check=checked.append)
+        ids = [request.id for request in checked]
+        assert ids == ["p0", *(f"odd-{n}" for n in range(len(ODD_LINES)))]
+
+
+def test_a_refused_prompt_is_told_by_its_first_line(prompts: Path) -> None:
+    def check(_: Request) -> None:
+        raise InvalidRequestError("too long a model name")
+
+    for _ in range(2):
+        with pytest.raises(InvalidInputError, match="line 1: too long"):
+            check_source(prompts, DEFAULTS, check=check)
 
 
 def test_two_equal_ids_are_found_with_both_their_lines(prompts: Path) -> None:

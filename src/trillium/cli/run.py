@@ -5,8 +5,10 @@ Whatever ends it, the caller gets a `Ran`, so that the summary is the same for a
 
 from __future__ import annotations
 
+import gc
 import signal
-from collections.abc import AsyncIterable, Iterable, Sequence
+from collections.abc import AsyncIterable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final, final
 
 import attrs
@@ -31,6 +33,8 @@ from trillium.limits import LimitReport
 from trillium.messages import Request
 
 STOPPING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+GARBAGE_OBJECTS: Final = 50_000
+"""So many objects more than before let Python look for cycles among the new ones: some 10 MB."""
 
 
 @final
@@ -89,8 +93,27 @@ def run_job(job: Job, answers: Answers | None) -> Ran:
     """
     ran = Ran()
     permit_more()  # else a shell's bound on open files may be met sooner than the provider's
-    trio.run(_run_job, job, answers, ran)
+    with _collecting_rarely():
+        trio.run(_run_job, job, answers, ran)
     return ran
+
+
+@contextmanager
+def _collecting_rarely() -> Iterator[None]:
+    """Let garbage with cycles lie for longer, of which a run makes hardly any.
+
+    Requests in flight are some ten thousand objects, and Python looks for cycles in the newest of
+    them each time that 700 more were made than dropped: 3 % of a job with 100 in flight, 12 % of
+    one with 1,000. What was imported is not looked at again.
+    """
+    thresholds = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_OBJECTS, *thresholds[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
 
 
 async def _run_job(  # noqa: ASYNC910  # the root of a run

@@ -96,7 +96,7 @@ def test_a_bad_line_is_found_before_anything_is_used(prompts: Path) -> None:
 ODD_LINES = [
     '{"id": "p41", "prompt": "?", "seed": 1}',
     '{"id": "p41", "messages": [{"role": "system", "content": "?"}]}',
-    '{"id": "p41", "messages": [{"role": "user", "content": "?"}, {"role": "user", "content": ""}]}',
+    '{"id": "p41", "messages":[{"role": "user", "content": "?"}, {"role": "user", "content": ""}]}',
     '{"custom_id": "p41", "body": {"messages": [{"role": "user", "content": "?"}]}}',
 ]
 

@@ -160,9 +160,10 @@ def figures(
     squares = sum(mean**2 for mean in means)
     answered = sum(not math.isnan(at) for at in let_in_s)
     settled = math.nan
-    if setting.halved_at is not None and setting.counted is Counted.REQUESTS:
+    if setting.halved_at is not None:
         since = setting.halved_at + SETTLING_S
-        later = sum(at >= since for at in let_in_s)
+        costs = (1 if setting.counted is Counted.REQUESTS else size for size in wanted)
+        later = sum(cost for cost, at in zip(costs, let_in_s, strict=True) if at >= since)
         last = max((at for at in let_in_s if not math.isnan(at)), default=math.nan)
         settled = later / (last - since) / (setting.rate / 2) if last > since + 1 else math.nan
     return Figures(

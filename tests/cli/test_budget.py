@@ -46,3 +46,52 @@ async def test_what_no_budget_can_hold_is_told_before_anything_is_sent(place: Pa
     for flags in (("--budget", "much"), ("--budget", "1", "--soft-budget", "1")):
         assert (await trillium(*BATCH, *flags)).code == 2
     assert not (place / "out.jsonl").exists()
+
+
+TOO_SMALL = ("--budget", "0.01")
+"""Less than the longest answer of the first request costs; one of 10 tokens costs less."""
+
+
+async def test_a_run_of_which_nothing_was_sent_begins_anew_with_other_options(place: Path) -> None:
+    run = await trillium(*BATCH, *TOO_SMALL)
+    assert run.code == 3
+    assert "bound the answers (--max-tokens)" in run.err
+    assert len(read_outcomes(place / "out.jsonl")) == 40
+    run = await trillium(*BATCH, *TOO_SMALL, "--max-tokens", "10")
+    assert "starting over: 40 lines in out.jsonl dropped, as nothing of it was sent" in run.err
+    assert run.code == 0
+    outcomes = read_outcomes(place / "out.jsonl")
+    assert [outcome["status"] for outcome in outcomes] == ["completed"] * 40
+    run = await trillium(*BATCH, *TOO_SMALL, "--max-tokens", "10")
+    assert "40 completed" in run.err
+    assert read_outcomes(place / "out.jsonl") == outcomes
+
+
+async def test_an_answer_is_not_dropped_for_other_options(place: Path) -> None:
+    run = await trillium(*BATCH, "--max-tokens", "100", "--budget", "0.003")
+    assert run.code == 3
+    assert "nothing was sent" not in run.err
+    before = (place / "out.jsonl").read_bytes()
+    run = await trillium(*BATCH, "--max-tokens", "10", "--budget", "0.003")
+    assert run.code == 2
+    assert "max_tokens was 100, not 10" in run.err
+    assert (place / "out.jsonl").read_bytes() == before
+
+
+async def test_a_journal_of_another_input_is_not_begun_anew(place: Path) -> None:
+    await trillium(*BATCH, *TOO_SMALL)
+    before = (place / "out.jsonl").read_bytes()
+    write_prompts(place / "other.jsonl", ["another"])
+    run = await trillium("batch", "other.jsonl", *BATCH[2:], *TOO_SMALL)
+    assert run.code == 2
+    assert "was begun with something else" in run.err
+    assert (place / "out.jsonl").read_bytes() == before
+
+
+async def test_lines_that_may_have_been_answers_are_not_dropped(place: Path) -> None:
+    await trillium(*BATCH, *TOO_SMALL)
+    with (place / "out.jsonl").open("ab") as journal:
+        journal.write(b'{"torn')
+    run = await trillium(*BATCH, *TOO_SMALL, "--max-tokens", "10")
+    assert run.code == 2
+    assert "max_tokens was not given, not 10" in run.err

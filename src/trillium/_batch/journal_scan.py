@@ -48,6 +48,8 @@ class Found:
     """The highest index of all lines."""
     used: int = 0
     """How many completions tell their usage."""
+    sent: bool = False
+    """Whether any line is of a request that was sent, or is an answer."""
     input_tokens: int = 0
     output_tokens: int = 0
     cost_usd: Decimal = Decimal(0)
@@ -71,6 +73,8 @@ class Found:
         self.superseded += self.lines.put(index, offset, kind)
         self.in_order = self.in_order and index > self.highest
         self.highest = max(self.highest, index)
+        if head.attempts or kind is None:
+            self.sent = True
         if kind is None:
             self._count(head)
             if self.digests is not None and head.request is not None:

@@ -61,6 +61,8 @@ class Record:
         """What was there when it was opened."""
         self.dropped: int = 0
         """How many outcomes starting over has dropped."""
+        self.dropped_unsent: bool = False
+        """Whether it starts over since no request of an earlier run was sent."""
         self.possibly_in_flight: int = 0
         """How many requests without an outcome an earlier run may have sent."""
         self._input_path = input_path
@@ -111,26 +113,10 @@ class Record:
             empty = os.fstat(self._fd).st_size == 0
         except OSError as error:
             raise OutputError(f"cannot be written: {error.strerror}", file=path) from None
-        if not empty and not options.fresh:
-            if sidecar.identity is None:
-                raise OutputError(
-                    "is there already, and is no journal that can be continued: "
-                    "name another output, or start over (--fresh)",
-                    file=path,
-                )
-            if differences := sidecar.identity.differences(self.identity):
-                raise OutputError(
-                    f"was begun with something else: {'; '.join(differences)}. Give the same "
-                    "again, name another output, or start over (--fresh)",
-                    file=path,
-                )
-        found = (
-            scan_journal(self._fd, name=path, digests=self._digests, checkpoint=checkpoint)
-            if not options.fresh
-            else Found(digests=DigestOffsets() if self._digests else None)
-        )
+        kept = None if options.fresh else self._find(sidecar, checkpoint, empty=empty)
+        found = kept or Found(digests=DigestOffsets() if self._digests else None)
         try:
-            if options.fresh:
+            if kept is None:
                 self.dropped = 0 if empty else count_lines(self._fd)
                 os.ftruncate(self._fd, 0)
             elif found.torn:
@@ -142,7 +128,7 @@ class Record:
                 Path(temporary_path(path)).unlink()
         except OSError as error:
             raise OutputError(f"cannot be written: {error.strerror}", file=path) from None
-        if empty or options.fresh:
+        if empty or kept is None:
             # After the journal was emptied: else its lines would be taken for the new input's.
             sidecar.begin(self.identity)
             sync_folder(path)
@@ -163,6 +149,35 @@ class Record:
         self._reads = LineReads(self._fd)
 
     # What is there already.
+
+    def _find(
+        self, sidecar: Sidecar, checkpoint: Callable[[], object] | None, *, empty: bool
+    ) -> Found | None:
+        """Return what is to be continued; None where that is nothing worth keeping.
+
+        Raises:
+            OutputError: It is no journal, or of something else.
+        """
+        path, identity = self.options.path, sidecar.identity
+        if not empty and identity is None:
+            raise OutputError(
+                "is there already, and is no journal that can be continued: "
+                "name another output, or start over (--fresh)",
+                file=path,
+            )
+        found = scan_journal(self._fd, name=path, digests=self._digests, checkpoint=checkpoint)
+        if empty or identity is None or not (differences := identity.differences(self.identity)):
+            return found
+        may_be_answers = found.sent or found.damaged or found.torn or sidecar.admitted
+        if identity.shares_input(self.identity) and not may_be_answers:
+            # As a budget leaves it that does not hold the first request: what was wrong is changed.
+            self.dropped_unsent = True
+            return None
+        raise OutputError(
+            f"was begun with something else: {'; '.join(differences)}. Give the same "
+            "again, name another output, or start over (--fresh)",
+            file=path,
+        )
 
     def keeps(self, index: int) -> bool:
         """Return whether the request of an index has an outcome that stands."""

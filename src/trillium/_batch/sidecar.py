@@ -5,12 +5,13 @@
 {"unanswered_below":              4096,"since":                   0}
 ```
 
-The first line never changes: a journal is continued with the same input and parameters, or not
-at all. The number in the second is the high-water mark of admission. It is overwritten in place
-as requests are admitted, in steps, and before the first of a step is sent: so, after a crash,
-what has no outcome and an index below it may have been paid for, and nothing else. A run that
-ends with nothing in flight leaves 0. `since` is how many bytes of the journal were there when the
-last run began: a failure further up may have been asked again by it. Each is 20 characters wide.
+The first line never changes once something was sent: a journal is continued with the same input
+and parameters, or not at all. The number in the second is the high-water mark of admission. It is
+overwritten in place as requests are admitted, in steps, and before the first of a step is sent:
+so, after a crash, what has no outcome and an index below it may have been paid for, and nothing
+else. A run that ends with nothing in flight leaves 0. `since` is how many bytes of the journal
+were there when the last run began: a failure further up may have been asked again by it. Each is
+20 characters wide.
 
 The file is also the lock that keeps two writers apart. It is never replaced while it is locked,
 whereas a journal may be; it stays when a run is done, so that the same command again finds
@@ -54,6 +55,10 @@ class Identity:
     """How many requests it holds; compared with nothing, since the hash says it."""
     parameters: Mapping[str, Any] = attrs.field(factory=dict)
     """All that changes what is asked, by name; JSON."""
+
+    def shares_input(self, other: Identity) -> bool:
+        """Return whether the input is the same file, or has the same bytes."""
+        return self.input_path == other.input_path or self.input_sha256 == other.input_sha256
 
     def differences(self, other: Identity) -> list[str]:
         """Return in words how another identity differs from this one, which was there first."""

@@ -54,6 +54,7 @@ class LineHead(msgspec.Struct):
     cost_usd: Decimal | None = None
     error: _HeadError | None = None
     request: str | None = None
+    attempts: int = 1
 
     @property
     def kind(self) -> ErrorKind | None:

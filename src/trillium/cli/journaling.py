@@ -266,7 +266,8 @@ def _what_was_found(record: Record, where: str) -> Iterator[Line]:
     found = record.found
     if record.dropped:
         dropped = counted(record.dropped, "line", "lines")
-        yield [("starting over: ", "bold yellow"), (f"{dropped} in {where} dropped", "")]
+        why = ", as nothing of it was sent" if record.dropped_unsent else ""
+        yield [("starting over: ", "bold yellow"), (f"{dropped} in {where} dropped{why}", "")]
     if not found.lines.count and not found.torn and not record.possibly_in_flight:
         return
     failed = sum(found.failures.values())

@@ -51,6 +51,10 @@ def summary(ran: Ran, *, output: str) -> Iterator[Line]:
         yield from _failures(ran, output)
     if ran.stop is not None:
         yield [("stopped early: ", "bold yellow"), (ran.stop.message, "")]
+        if ran.stop.cause is StopCause.BUDGET and not progress.attempts:
+            yield [
+                ("nothing was sent: give a higher budget, or bound the answers (--max-tokens)", "")
+            ]
     yield [
         (f"tokens: {progress.input_tokens:,} in, {progress.output_tokens:,} out", ""),
         (f"; attempts: {progress.attempts:,}", ""),

@@ -418,7 +418,7 @@ def test_a_task_cancelled_at_a_door_has_a_span_where_it_asked(
     collected: Collected, simulated_provider, where, run
 ) -> None:
     tracer = collected.tracer_provider.get_tracer("test")
-    simulated_provider.script([FaultKind.STALL] * 3)
+    simulated_provider.script([Scripted(latency_s=100.0)] * 3)
 
     async def main() -> None:
         sent = Sent()

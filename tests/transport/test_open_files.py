@@ -9,6 +9,9 @@ import sys
 from typing import Any
 
 import pytest
+import trio
+
+from trillium.simulator import SimulatorSettings, open_simulator
 
 pytestmark = pytest.mark.slow
 
@@ -59,3 +62,31 @@ trio.run(main)
     most, tried = run(program, bound, bound)
     assert tried == 150
     assert 8 <= most <= (bound - 32) // 2
+
+
+SEVERAL = """
+import trillium, trio
+
+_, _, key, *urls = sys.argv[1:]
+places = [trillium.Endpoint(name=url, base_url=url, key=key) for url in urls]
+models = [trillium.Model(place, "m") for place in places]
+
+async def main():
+    async with trillium.open_client(models[0]) as client:
+        by_model = await client.complete_each([f"say {n}" for n in range(150)], models)
+    outcomes = [outcome for found in by_model.values() for outcome in found]
+    print(json.dumps([len(outcomes), sum(outcome.attempts for outcome in outcomes)]))
+
+trio.run(main)
+"""
+
+
+async def test_several_endpoints_open_no_more_together_than_they_may() -> None:
+    settings = SimulatorSettings(latency_s=0.1)
+    async with open_simulator(settings) as one, open_simulator(settings) as other:
+        where = ("90", "90", one.key, one.base_url, other.base_url)
+        command = [sys.executable, "-c", BOUNDED + SEVERAL, *where]
+        done = await trio.run_process(command, capture_stdout=True)
+        assert json.loads(done.stdout) == [300, 300], "no attempt failed for want of a file"
+        most = max(one.ledger.most_in_flight, other.ledger.most_in_flight)
+        assert most <= (90 - 32) // 2

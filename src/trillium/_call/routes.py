@@ -51,7 +51,8 @@ class Routes:
     most_in_flight: Callable[[Endpoint], int] = attrs.field(
         default=lambda _endpoint: most_connections()
     )
-    """What this process can have open at an endpoint: there, finding out by trying ends."""
+    """What this process can have open, were all of it at an endpoint: at its share of that,
+    finding out by trying ends."""
     _stations: dict[Endpoint, Station] = attrs.field(factory=dict, init=False)
     _routes: dict[str | Model | None, Route] = attrs.field(factory=dict, init=False)
 
@@ -89,6 +90,18 @@ class Routes:
             with trio.move_on_after(CLOSE_GRACE_S, shield=True):
                 await station.transport.aclose()
 
+    def _share_what_can_be_open(self) -> None:
+        """Have the endpoints that find out their own bounds keep within this process's together.
+
+        In equal shares: who has more in flight than its share as another endpoint is opened
+        sends nothing until it has less.
+        """
+        found = [each for each in self._stations.values() if each.adaptive is not None]
+        for station in found:
+            assert station.adaptive is not None
+            most = self.most_in_flight(station.endpoint) // len(found)
+            station.adaptive.concurrency.keep_within(most)
+
     def _named(self, model: str | Model | None) -> Model:
         if isinstance(model, Model):
             return model
@@ -107,9 +120,7 @@ class Routes:
                 concurrency=self.concurrency,
                 quota=self.quota if model.endpoint == self.endpoint else None,
             )
-            if station.adaptive is not None:
-                most = self.most_in_flight(model.endpoint)
-                station.adaptive.concurrency.keep_within(most)
+            self._share_what_can_be_open()
         tariff = self.tariff_of(model.endpoint, model.name)
         # The model's name is among the dice: several that are asked the same do not wait in step.
         seed = self.seed + zlib.crc32(model.name.encode("utf-8", "replace"))

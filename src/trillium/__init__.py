@@ -24,7 +24,7 @@ if typing.TYPE_CHECKING:
     from trillium._policy.retry_policy import RetryPolicy
     from trillium._transport.for_httpx import httpx_transport
     from trillium._wire.dialect import dialects
-    from trillium.client import Client, Prompt
+    from trillium.client import Client
     from trillium.comparison import Comparison, ComparisonSample, ModelComparison
     from trillium.completions import (
         Chunk,
@@ -58,6 +58,7 @@ if typing.TYPE_CHECKING:
         UsageError,
     )
     from trillium.limits import ChargeRule, Counted, LeakyBucket, LimitReport, Limits
+    from trillium.means import Prompt
     from trillium.messages import (
         ImagePart,
         JSONSchema,
@@ -189,7 +190,7 @@ _HOMES: typing.Final = {
         "_policy.retry_policy": "RetryPolicy",
         "_transport.for_httpx": "httpx_transport",
         "_wire.dialect": "dialects",
-        "client": "Client Prompt",
+        "client": "Client",
         "comparison": "Comparison ComparisonSample ModelComparison",
         "opening": "open_client",
         "completions": "Chunk Completion Failure FinishReason Outcome Reused ToolCallDelta Usage",
@@ -202,6 +203,7 @@ _HOMES: typing.Final = {
             "RequestError StatusError TrilliumError UsageError"
         ),
         "limits": "ChargeRule Counted LeakyBucket LimitReport Limits",
+        "means": "Prompt",
         "messages": (
             "ImagePart JSONSchema Message NamedTool Part RawPart ReasoningPart RefusalPart "
             "Request TextPart Tool ToolCall assistant system tool user"

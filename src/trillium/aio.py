@@ -43,6 +43,7 @@ from trillium._call.single import SingleCall
 from trillium._call.stream import CompletionStream as NativeStream
 from trillium.completions import Chunk, Completion, Outcome
 from trillium.errors import UsageError
+from trillium.means import Means
 
 __all__ = ["Batch", "Client", "CompletionStream", "open_client"]
 
@@ -71,13 +72,13 @@ def _asks(
 
 def _asks_one(
     method: Callable[Concatenate[native.Client, P], Coroutine[Any, Any, Completion]],
-    make: Callable[Concatenate[native.Client, P], Call],
+    make: Callable[Concatenate[Means, P], Call],
 ) -> Callable[Concatenate[Client, P], Coroutine[Any, Any, Completion]]:
     """Await one completion, of a call that is run in the scope of a task over there."""
 
     @functools.wraps(method)
     async def ask(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Completion:
-        single = SingleCall(functools.partial(make, self._native, *args, **kwargs))
+        single = SingleCall(functools.partial(make, self._native._means, *args, **kwargs))
         return await self._cross(single.run, single.let_go)
 
     return ask
@@ -335,7 +336,7 @@ class Client(AskedClient):
 
     # What it does.
 
-    @stands_for(_asks_one(native.Client.complete, native.Client._call))
+    @stands_for(_asks_one(native.Client.complete, Means.call))
     def complete() -> None: ...
 
     @stands_for(reads(native.Client.stream, CompletionStream))

@@ -12,52 +12,35 @@ from typing import TYPE_CHECKING, Self, final
 
 import trio
 
-from trillium._batch.arguments import (
-    COMPARED_AT_ONCE,
-    DEFAULT_CONCURRENCY,
-    check_batch,
-    record_of,
-    reuse_of,
-)
+from trillium._batch.arguments import COMPARED_AT_ONCE
 from trillium._batch.each import ModelT, ask_each, index_of
 from trillium._batch.journal_options import JournalOptions
-from trillium._batch.options import BatchOptions, concurrency_of
 from trillium._batch.record import Record
 from trillium._batch.run import Batch
-from trillium._call.account import open_purse
-from trillium._call.call import Call
 from trillium._call.lifetime import Lifetime
-from trillium._call.route import Route
 from trillium._call.routes import Routes
-from trillium._call.single import completion_in, outcome_of, single_call
+from trillium._call.single import completion_in, outcome_of
 from trillium._call.stream import CompletionStream
 from trillium._call.verify import Verification, verify
-from trillium._money.budget import Budget, Purse, as_budget
-from trillium._policy.deadlines import DeadlineTerms
+from trillium._money.budget import Budget, as_budget
 from trillium._policy.quota import Quota
 from trillium._policy.retry_policy import RetryPolicy
-from trillium._transport.choice import UserTransport, open_transport
-from trillium._transport.exchange import Transport
+from trillium._transport.choice import UserTransport
 from trillium._transport.open_files import most_connections
 from trillium.completions import Completion, Outcome
 from trillium.endpoints import Endpoint, Model
 from trillium.limits import LimitReport, Limits
-from trillium.messages import Message, Request, as_request
+from trillium.means import Means, Prompt, transport_to
 from trillium.observers import Observer
 from trillium.prices import Prices
 from trillium.providers import is_in_process
-from trillium.sim import SimTransport
 from trillium.timeouts import Timeouts
 
 if TYPE_CHECKING:
     from trillium._batch.answer_cache import AnswerCache
     from trillium._comparing.run import Comparing, Terms
-    from trillium._planning.planning import Planner
     from trillium.comparison import Comparison
     from trillium.plans import Assumptions, Plan
-
-Prompt = str | Message | Request
-"""What may be asked: a bare string is one user message."""
 
 
 @final
@@ -88,7 +71,9 @@ class Client:
         self._routes = Routes(
             endpoint=endpoint,
             default_model=default_model,
-            open_transport=self._open_transport,
+            open_transport=lambda place: transport_to(
+                place, self._lifetime, transport, ssl_context
+            ),
             tariff_of=prices.tariff,
             quota=quota,
             learnt=learnt,
@@ -98,14 +83,14 @@ class Client:
             # Of a connection within this process both ends are its own.
             most_in_flight=lambda place: most_connections() // (1 + is_in_process(place)),
         )
-        self._timeouts = timeouts
-        self._terms = DeadlineTerms(timeouts=timeouts)
-        self._given_transport = transport
-        self._ssl_context = ssl_context
-        self._observer = observer
-        self._budget = budget
-        self._purse = None if budget is None else Purse((budget,))
         self._lifetime = Lifetime(self._routes.aclose)
+        self._means = Means(
+            routes=self._routes,
+            lifetime=self._lifetime,
+            timeouts=timeouts,
+            observer=observer,
+            budget=budget,
+        )
 
     def __repr__(self) -> str:
         routes = self._routes
@@ -160,7 +145,8 @@ class Client:
             InvalidRequestError: The request cannot be sent as it is. Nothing was sent.
             ClientClosedError: The client is not open.
         """
-        return completion_in(await outcome_of(self._call(prompt, model=model, timeouts=timeouts)))
+        call = self._means.call(prompt, model=model, timeouts=timeouts)
+        return completion_in(await outcome_of(call))
 
     def stream(
         self, prompt: Prompt, *, model: str | Model | None = None, timeouts: Timeouts | None = None
@@ -176,7 +162,7 @@ class Client:
             InvalidRequestError: No model is named. Nothing was sent.
             ClientClosedError: The client is not open.
         """
-        call = self._call(prompt, model=model, timeouts=timeouts)
+        call = self._means.call(prompt, model=model, timeouts=timeouts)
         return CompletionStream(call, self._lifetime.watch)
 
     def batch(
@@ -222,31 +208,18 @@ class Client:
             InvalidRequestError: A bound that is none, or a budget without a price.
             ClientClosedError: The client is not open.
         """
-        self._lifetime.check_open()
-        check_batch(requests, concurrency, deadline_s)
-        concurrency, adaptive, expected = concurrency_of(
-            concurrency, self._routes.concurrency, begin_with=DEFAULT_CONCURRENCY
-        )
-
-        def route_of(request: Request) -> Route:
-            return self._route(model if request.model is None else request.model)
-
-        record = record_of(journal, self._routes, model, digests=dedupe)
-        return Batch(
+        return self._means.batch(
             requests,
-            route_of=route_of,
-            options=BatchOptions(
-                concurrency=concurrency,
-                adaptive=adaptive,
-                expected_concurrency=expected,
-                ordered=ordered,
-                timeouts=timeouts or self._timeouts,
-                deadline_s=deadline_s,
-                observer=observer or self._observer,
-                purse=open_purse(as_budget(budget), self._budget, self._routes, model),
-                record=record,
-                reuse=reuse_of(cache, record, dedupe=dedupe),
-            ),
+            model=model,
+            concurrency=concurrency,
+            ordered=ordered,
+            timeouts=timeouts,
+            deadline_s=deadline_s,
+            observer=observer,
+            budget=budget,
+            journal=journal,
+            dedupe=dedupe,
+            cache=cache,
         )
 
     async def complete_all(
@@ -382,7 +355,14 @@ class Client:
             InvalidRequestError: A request cannot be sent as it is; it says which. Nothing was.
             ClientClosedError: The client is not open.
         """
-        planner = self._planner(concurrency, limits, budget, assume, sample)
+        planner = self._means.planner(
+            self.batch,
+            concurrency=concurrency,
+            limits=limits,
+            budget=budget,
+            assume=assume,
+            sample=sample,
+        )
         return await planner.plan(requests, model)
 
     async def plan_each(
@@ -400,7 +380,14 @@ class Client:
 
         Takes what `plan` takes. Each model is planned as if alone; one budget pays all samples.
         """
-        planner = self._planner(concurrency, limits, budget, assume, sample)
+        planner = self._means.planner(
+            self.batch,
+            concurrency=concurrency,
+            limits=limits,
+            budget=budget,
+            assume=assume,
+            sample=sample,
+        )
         return await planner.plan_each(requests, models)
 
     async def verify(
@@ -422,7 +409,8 @@ class Client:
         named = model is not None or self._routes.default_model is not None
         self._lifetime.check_open()
         route = self._routes.route(model) if named else self._routes.route_without_model()
-        return await verify(route, self._purse, named=named, timeouts=timeouts or self._timeouts)
+        means = self._means
+        return await verify(route, means.purse, named=named, timeouts=timeouts or means.timeouts)
 
     def limits(self) -> list[LimitReport]:
         """Return what is known of the limits of all endpoints asked so far, told and learnt.
@@ -431,41 +419,6 @@ class Client:
         """
         now = trio.current_time()
         return [each for station in self._routes.stations for each in station.limits(now)]
-
-    # How it does it.
-
-    def _call(
-        self, prompt: Prompt, *, model: str | Model | None = None, timeouts: Timeouts | None = None
-    ) -> Call:
-        request = as_request(prompt)
-        route = self._route(model if request.model is None else request.model)
-        terms = self._terms if timeouts is None else DeadlineTerms(timeouts=timeouts)
-        return single_call(route, request, terms=terms, observer=self._observer, purse=self._purse)
-
-    def _planner(
-        self,
-        concurrency: int | None,
-        limits: Limits | None,
-        budget: Budget | Decimal | None,
-        assume: Assumptions | None,
-        sample: int,
-    ) -> Planner:
-        self._lifetime.check_open()
-        from trillium._planning.planning import Planner, PlanOptions  # noqa: PLC0415  # simulator
-
-        options = PlanOptions(concurrency, limits, as_budget(budget), assume, sample)
-        return Planner(self._routes, self.batch, self._timeouts, self._budget, options)
-
-    def _route(self, model: str | Model | None) -> Route:
-        self._lifetime.check_open()
-        return self._routes.route(model)
-
-    def _open_transport(self, endpoint: Endpoint) -> Transport:
-        if is_in_process(endpoint):
-            return SimTransport(self._lifetime.nursery)
-        return open_transport(
-            endpoint.base_url, self._given_transport, ssl_context=self._ssl_context
-        )
 
 
 def comparing_of(
@@ -483,16 +436,12 @@ def comparing_of(
 
     It takes what `Client.compare` takes, and raises the same; and `limits`, what endpoints permit.
     """
-    from trillium._comparing.run import Comparing  # noqa: PLC0415  # few compare
-
-    client._lifetime.check_open()
-    return Comparing(
+    return client._means.comparing(
         prompts,
         models,
-        routes=client._routes,
         terms=terms,
-        timeouts=timeouts or client._timeouts,
-        budgets=(budget, client._budget),
-        observer=observer or client._observer,
+        timeouts=timeouts,
+        observer=observer,
+        budget=budget,
         limits=limits,
     )

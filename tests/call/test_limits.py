@@ -66,7 +66,7 @@ def test_limits_are_learnt_from_headers_and_can_be_shown() -> None:
 
 def test_limits_that_are_far_away_cost_no_charge_and_are_kept_when_they_come_near() -> None:
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
-        meter = client._route(None).meter
+        meter = client._routes.route(None).meter
         await answer_all(client, 100, concurrency=10)
         assert meter.resting
         assert meter.in_flight == 0
@@ -99,7 +99,7 @@ def test_single_calls_and_batches_find_out_together_how_many_may_be_in_flight() 
             await trio.sleep(0.4)
             assert 100 <= provider.ledger.received <= 160
         assert provider.ledger.received == 300
-        adaptive = client._route(None).station.adaptive
+        adaptive = client._routes.route(None).station.adaptive
         assert adaptive is not None
         assert adaptive.borrowed_tokens == 0
         assert client.limits() == []
@@ -121,7 +121,7 @@ def test_streams_find_out_how_many_may_be_in_flight() -> None:
         async with trio.open_nursery() as nursery:
             for number in range(150):
                 nursery.start_soon(read, number)
-        adaptive = client._route(None).station.adaptive
+        adaptive = client._routes.route(None).station.adaptive
         assert adaptive is not None
         assert adaptive.total_tokens > 50
         assert adaptive.borrowed_tokens == 0
@@ -192,7 +192,7 @@ def test_a_stray_refusal_costs_a_small_batch_little_more_than_what_it_asks_for()
         assert took_s <= 200 / 20 * 0.5 + 2.0 + 2.0
         await trio.sleep(40)
         await answer_all(client, 40, concurrency=4)
-        assert client._route(None).meter.quiet, "nothing is left of it"
+        assert client._routes.route(None).meter.quiet, "nothing is left of it"
 
     settings = SimulatorSettings(latency_s=0.5, header_style="none")
     run_simulated(main, settings=settings)

@@ -714,6 +714,20 @@ def test_a_pace_grows_the_faster_the_less_is_known_of_it(
     assert pace.bucket.rate == pytest.approx(before * (1 + share))
 
 
+def test_a_pace_that_fell_far_grows_as_if_many_were_let_in() -> None:
+    """Stray refusals may have cut it: each further one is no share of what could be let in."""
+    grown = {}
+    for once in (10.0, 100.0):
+        pace = Pace.begin(100, 1.0, 0.0, most=math.inf)
+        pace.accepted = int(once * 5) + 1
+        pace.refused(5.0, 5.0)
+        pace.bucket.set_amount(10.0, 5.0)
+        pace.wanted, pace.grown_at = True, 44.0
+        pace.grow(45.0, most=math.inf)
+        grown[once] = pace.bucket.rate
+    assert (grown[100.0] - 10.0) > 1.05 * (grown[10.0] - 10.0) > 0.0
+
+
 def test_a_pace_that_nobody_waits_for_is_given_up() -> None:
     meter = meter_of()
     meter.throttled(Charge(taken_at=0.0), 0.0, 0.0)

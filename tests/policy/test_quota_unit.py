@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from trillium._policy.charge import NO_AMOUNTS, Charge
@@ -113,6 +113,8 @@ def test_a_usual_size_is_corrected_by_usages_at_first_and_stays_then() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(1.0, 1e6), st.integers(0, 30), st.floats(0.1, 1e3))))
+@example([(1.0, 10, 1.0), (10.0, 0, 1.0)])  # what was corrected is more than what was let in
+@example([(1.0, 10, 1.0), (9.0, 0, 1.0)])
 def test_a_price_is_never_negative_and_a_weight_is_a_share(
     steps: list[tuple[float, int, float]],
 ) -> None:
@@ -156,3 +158,28 @@ def test_the_size_of_a_request_is_charged_to_the_pace_and_settled() -> None:
     missing = pace.bucket.missing(100.0)
     meter.answered(charge, (100, 1, 0), 100.0)
     assert pace.bucket.missing(100.0) < missing
+
+
+def test_what_was_not_measured_is_not_taken_for_small() -> None:
+    unit = PaceUnit(weight=1.0)
+    for _ in range(20):
+        unit.let_in(USUAL)
+    for _ in range(20):
+        unit.let_in(0.0)
+    unit.not_let_in(0.0)
+    assert unit.counted(40) == pytest.approx(40.0)
+
+
+def test_requests_of_a_quick_pace_are_not_measured() -> None:
+    meter = Quota().meter("m", ChargeRule.SUM)
+    meter.accepted = 10_000
+    meter.look(0.0, 0.0)
+    meter.throttled(Charge(taken_at=0.0), 0.0, 0.0)
+    assert meter.pace is not None
+    for rate, measured in ((PaceUnit.MOST_RATE + 1, False), (PaceUnit.MOST_RATE - 1, True)):
+        meter.pace.bucket.set_amount(rate, 0.0)
+        meter.pace.grown_at = -5.0
+        charge = Charge()
+        meter.measure(charge, size_of(Request("word", max_tokens=1)))
+        meter.take(charge, 0.0)
+        assert meter.counts_tokens == measured

@@ -32,6 +32,7 @@ from trillium._policy.quota_let_go import LetGo
 from trillium._policy.quota_pace import Pace
 from trillium._policy.quota_start import SlowStart
 from trillium._policy.quota_stray import Strays
+from trillium._policy.quota_unit import PaceUnit
 from trillium._policy.token_estimate import RequestSize, TokenEstimate, size_of
 from trillium.limits import ChargeRule, Counted, LimitSighting
 from trillium.messages import Request
@@ -122,12 +123,17 @@ class Meter:
         paced = () if self.pace is None else (self.pace.bucket,)
         self.buckets = (*self.shared, *self.own, *paced)
         of_tokens = [b.amount for b in self.buckets if b.counted is not Counted.REQUESTS]
-        self.counts_tokens = bool(of_tokens or paced)
         self._largest = min(of_tokens, default=math.inf)
+        self._look_at_pace()
         if self.buckets:
             self.start = None
         may_start = self.start is None or self.start.left > 0
         self.quiet = not self.buckets and self.held_until == -math.inf and may_start
+
+    def _look_at_pace(self) -> None:
+        """Take note of whether its pace is so slow that it must be known what it counts."""
+        is_slow = self.pace is not None and self.pace.bucket.rate < PaceUnit.MOST_RATE
+        self.counts_tokens = is_slow or self._largest != math.inf
 
     def begin_at_once(self) -> None:
         """Let as many go as may be in flight, though nothing is known yet."""
@@ -215,7 +221,8 @@ class Meter:
         if pace is not None:
             pace.accepted += 1
             pace.unit.let_in(amounts[1])
-            pace.grow(now, most=self._most_rate())
+            if pace.grow(now, most=self._most_rate()):
+                self._look_at_pace()
             if pace.is_idle(now):
                 self.pace = None
                 self.refresh()
@@ -405,6 +412,7 @@ class Meter:
         if self.pace is not None:
             tokens = charge.amounts[1]
             self.pace.refused(charge.taken_at, now, news=not explained, tokens=tokens)
+            self._look_at_pace()
         elif not explained and self._must_slow_down():
             since, accepted = self._looked_before
             self.pace = Pace.begin(

@@ -75,6 +75,8 @@ TESTED_SHARE: Final = 0.9
 """If the next then comes at less than this share of the proved rate, the limit was lowered."""
 FEW_RATE: Final = 20.0
 """So few requests in a second are few: each refusal is a share ..."""
+FALLEN: Final = 0.25
+"""... unless the pace is at less than this share of what was let in before ..."""
 FEW_SHARE: Final = 0.5
 """... and while a rate is uncertain it is tried by so much more rarely, and that by the rate ..."""
 KNOWN_S: Final = 3.0
@@ -146,6 +148,8 @@ class Pace:
     """... and at least, noise reckoned with."""
     _longest: int = attrs.field(default=0, init=False)
     """How many were let in between two refusals at most."""
+    _fastest: float = attrs.field(default=0.0, init=False)
+    """The most that was let in in a second, between two refusals."""
     _doubting: bool = attrs.field(default=False, init=False)
     """Whether an odd refusal is put to the test."""
     _in_vain: bool = attrs.field(default=False, init=False)
@@ -194,6 +198,7 @@ class Pace:
         self.refused_at = self.grown_at = self.waited_at = now
         self.accepted = 0
         self._longest = max(self._longest, accepted)
+        self._fastest = max(self._fastest, found)
         proved = found if self._strays else _at_least(accepted, elapsed_s)
         self._proved = max(self._proved, proved)
         if found >= (TESTED_SHARE if self._doubting else ODD_SHARE) * self._proved:
@@ -221,7 +226,7 @@ class Pace:
             before = min(self._before, MOST_BACK * self._proved)
             if before > rate:
                 self._set(before, now)
-        elif self._odd == 1 and rate < FEW_RATE and accepted <= DOUBT * self._longest:
+        elif self._odd == 1 and self._is_few and accepted <= DOUBT * self._longest:
             self._before, self._doubting = rate, True
             self._set(max(rate * WORST_CUT, LEAST_RATE, found), now)
 
@@ -254,7 +259,7 @@ class Pace:
         self._odd_least = min(self._odd_least, found * (1.0 + 2.0 / math.sqrt(counted)))
         self._odd_most = max(self._odd_most, counted)
         share = STRAY_SHARE
-        if self.bucket.rate < FEW_RATE:  # where many were let in without any, they are rarer yet
+        if self._is_few:  # where many were let in without any, they are rarer yet
             share = min(share, 1.0 / max(1, self._longest))
         likely = likelihood(self._odd_most, self._odd, share)
         is_sure = likely <= LEAST_DOUBT and not self._strays
@@ -266,11 +271,15 @@ class Pace:
         self._odd = 0
         return False
 
-    def grow(self, now: float, *, most: float) -> None:
-        """Let the pace grow with the time that nothing was refused, if somebody waited for it."""
+    def grow(self, now: float, *, most: float) -> bool:
+        """Let the pace grow with the time that nothing was refused, if somebody waited for it.
+
+        Returns:
+            Whether it was time to look, about once a second.
+        """
         elapsed_s = now - self.grown_at
         if elapsed_s < 1.0:
-            return
+            return False
         self.grown_at = now
         if self.wanted:
             share = self._growth(now - self._cut_at)
@@ -279,6 +288,17 @@ class Pace:
             self._set(min(self.bucket.rate * (1.0 + share * min(elapsed_s, 5.0)), most), now)
             self.wanted = False
             self.waited_at = now
+        return True
+
+    @property
+    def _is_few(self) -> bool:
+        """Whether each refusal is a share."""
+        return self.bucket.rate < FEW_RATE and not self._has_fallen
+
+    @property
+    def _has_fallen(self) -> bool:
+        """Whether far more was let in once: what refusals have made of it may be wrong."""
+        return self.bucket.rate < self._fastest * FALLEN
 
     @property
     def _is_testing(self) -> bool:
@@ -289,7 +309,7 @@ class Pace:
         """Return by which share the pace grows in a second, so long after the last cut."""
         growth, unsure = STRAY_GROWTH if self._strays else (GROWTH, UNSURE_GROWTH)
         few = self.bucket.rate / FEW_RATE
-        if self._strays or self._in_vain or self.found_in_s < KNOWN_S:
+        if self._has_fallen or self._strays or self._in_vain or self.found_in_s < KNOWN_S:
             few = math.inf
         since_s *= min(1.0, max(LEAST_FEW, few))
         share = next(share for until, share in growth if since_s < until)

@@ -15,7 +15,7 @@ it becomes more likely that tokens are what is limited. Two things tell it:
 from __future__ import annotations
 
 import math
-from typing import Final, final
+from typing import ClassVar, Final, final
 
 import attrs
 
@@ -46,6 +46,9 @@ STEP_S: Final = 0.5
 class PaceUnit:
     """What is known of what a limit counts."""
 
+    MOST_RATE: ClassVar[float] = 100.0
+    """In a second of more requests than these, sizes even out; to measure each takes 7 µs."""
+
     weight: float = 0.0
     """The share of what a request costs that its size makes."""
     _evidence: float = 0.0
@@ -61,13 +64,15 @@ class PaceUnit:
     def priced(self, amounts: Amounts) -> Amounts:
         """Return what a request takes, with what it takes of the pace."""
         requests, tokens, given, out, _ = amounts
-        if not tokens or self._requests < LEAST_USUAL:
+        if not tokens or self._requests < LEAST_USUAL or self._usual <= 0.0:
             return amounts
         weight = self.weight
         return (requests, tokens, given, out, 1.0 - weight + weight * tokens / self._usual)
 
     def let_in(self, tokens: float) -> None:
-        """Take in that a request was sent."""
+        """Take in that a request was sent; 0 tokens: it was not measured."""
+        if not tokens:
+            return
         self._since += 1
         self._tokens_since += tokens
         if self._requests < USUAL_OF:
@@ -83,7 +88,9 @@ class PaceUnit:
             self._usual = self._tokens / self._requests
 
     def not_let_in(self, tokens: float) -> None:
-        """Take in that a request was refused that had been sent."""
+        """Take in that a request was refused that had been sent; as `let_in`."""
+        if not tokens:
+            return
         self._since -= 1
         self._tokens_since -= tokens
 
@@ -103,7 +110,7 @@ class PaceUnit:
             last: The rate that had been found before; 0 if none had.
             last_s: In how many seconds that was found.
         """
-        if tokens > 0.0 and self._requests >= LEAST_USUAL:
+        if tokens > 0.0 and self._requests >= LEAST_USUAL and self._usual > 0.0:
             self._weigh(math.log(tokens / self._usual), MOST_OF_ONE)
             requests = accepted / elapsed_s
             low, high = SAME

@@ -181,7 +181,7 @@ async def test_a_second_signal_ends_it_at_once(place: Path) -> None:
         with Started("batch", *flags, stderr=subprocess.PIPE) as process:
             await watch.wait(10)
             while provider.ledger.received == 10:  # all may wait for the disk, none in flight
-                await trio.sleep(0.001)
+                await trio.lowlevel.checkpoint()
             process.send_signal(signal.SIGINT)
             assert process.stderr is not None
             line = await trio.to_thread.run_sync(process.stderr.readline)

@@ -178,7 +178,7 @@ async def main(rate: float, seconds: float, windows: int, folder: Path) -> None:
     """Measure, and print what was found."""
     bare, recorded, turns = [], [], []
     async with trillium.open_client(f"openai/{MODEL}", key="none") as client:
-        route = client._route(None)
+        route = client._routes.route(None)
         for index in range(windows + 1):
             path = folder / f"{index}.jsonl"
             found = await window_bare(rate, seconds, route)

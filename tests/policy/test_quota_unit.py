@@ -153,11 +153,12 @@ def test_the_size_of_a_request_is_charged_to_the_pace_and_settled() -> None:
     usual = pace.unit.priced(amounts(1.0))[4]
     meter.answered(before, (300, 1, 0), 1.0)
     assert pace.unit.priced(amounts(1.0))[4] == usual, "it was sent before there was a pace"
-    charge = sent(meter, 300, 100.0)
+    charge = sent(meter, 300, 20.0)
+    assert meter.pace is pace
     assert charge.amounts[4] > 3.0
-    missing = pace.bucket.missing(100.0)
-    meter.answered(charge, (100, 1, 0), 100.0)
-    assert pace.bucket.missing(100.0) < missing
+    missing = pace.bucket.missing(20.0)
+    meter.answered(charge, (100, 1, 0), 20.0)
+    assert pace.bucket.missing(20.0) < missing
 
 
 def test_what_was_not_measured_is_not_taken_for_small() -> None:

@@ -110,7 +110,7 @@ class Worker:
         finally:
             self._workers.watch.close(watched)
 
-    async def _work_on(self, watched: WatchedScope) -> None:
+    async def _work_on(self, watched: WatchedScope) -> None:  # noqa: ASYNC910  # as `run`
         while self._work is not None:
             await self._work.run(watched)
             self._work = None

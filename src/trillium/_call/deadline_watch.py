@@ -73,8 +73,8 @@ class WatchedScope(Watched):
 
     def __init__(self, watch: DeadlineWatch) -> None:
         super().__init__(watch)
-        self.scope = trio.CancelScope()
-        self.fired = False
+        self.scope: trio.CancelScope = trio.CancelScope()
+        self.fired: bool = False
         """Whether the watch has cancelled it; to ask the scope costs a look at the clock."""
 
     def passed(self) -> None:
@@ -103,7 +103,7 @@ class DeadlineWatch:
         self._started = False
         self._watched: set[Watched] = set()
         self._sleep = trio.CancelScope()
-        self.looks_at = math.inf
+        self.looks_at: float = math.inf
         """When the task looks next; never later than the earliest deadline."""
 
     def open(self) -> WatchedScope:

@@ -43,7 +43,7 @@ class Workers:
         self._nursery = nursery
         self.idle: list[Worker] = []
         self._context = contextvars.copy_context()
-        self.watch = DeadlineWatch(self._start_watch)
+        self.watch: DeadlineWatch = DeadlineWatch(self._start_watch)
 
     def start(self, work: Work, context: contextvars.Context) -> Worker:
         """Have work done, in this context, by a worker that is idle, or else by a new one."""

@@ -310,20 +310,19 @@ def measure_together(
     return results
 
 
-def _measure_once(
-    case: Case, name: str, series: Series, served: Served, *, folder: Path, patience_s: float
-) -> None:
+def work_of(case: Case, name: str, count: int, served: Served, folder: Path) -> Work:
+    """Return what a client is to do, and write the input of a job into the folder."""
     pinned = cores()
     input_file, output_file = folder / "in.jsonl", folder / "out.jsonl"
     if case.operation == "job":
-        write_input(input_file, series.count)
-    work = Work(
+        write_input(input_file, count)
+    return Work(
         rival=name,
         operation=case.operation,
         base_url=served.base_url,
         server_pid=served.pid,
         concurrency=case.concurrency,
-        count=series.count,
+        count=count,
         warmup=0 if case.operation == "job" else case.concurrency,
         events=case.events,
         paced=bool(case.gap_ms),
@@ -332,6 +331,12 @@ def _measure_once(
         input_file=str(input_file),
         output_file=str(output_file),
     )
+
+
+def _measure_once(
+    case: Case, name: str, series: Series, served: Served, *, folder: Path, patience_s: float
+) -> None:
+    work = work_of(case, name, series.count, served, folder)
     try:
         series.readings.append(run_client(work, patience_s=patience_s))
     except ClientFailedError as error:

@@ -20,8 +20,16 @@ import attrs
 import msgspec
 
 from benchmarks import client
-from benchmarks.harness import ENTRANTS, OURS, ROOT, Case, Served, environment, open_server
-from benchmarks.work import Work, write_input
+from benchmarks.harness import (
+    ENTRANTS,
+    OURS,
+    ROOT,
+    Case,
+    Served,
+    environment,
+    open_server,
+    work_of,
+)
 
 FEW: Final = 2
 MORE: Final = 6
@@ -46,19 +54,7 @@ def count(name: str, case: Case, served: Served, requests: int) -> int:
     """
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        if case.operation == "job":
-            write_input(place / "in.jsonl", requests)
-        work = Work(
-            rival=name,
-            operation=case.operation,
-            base_url=served.base_url,
-            server_pid=served.pid,
-            concurrency=case.concurrency,
-            count=requests,
-            warmup=0 if case.operation == "job" else case.concurrency,
-            input_file=str(place / "in.jsonl"),
-            output_file=str(place / "out.jsonl"),
-        )
+        work = work_of(case, name, requests, served, place)
         (place / "work.json").write_bytes(msgspec.json.encode(attrs.asdict(work)))
         command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={place / 'profile'}"]
         command += [sys.executable, "-m", "benchmarks.instructions", "--run"]

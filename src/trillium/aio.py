@@ -25,9 +25,9 @@ from trillium import client as native
 from trillium import opening
 from trillium._batch.run import Batch as NativeBatch
 from trillium._bridge.asked import AskedBatch, AskedBlock, AskedClient, AskedStream
-from trillium._bridge.flow import TWO_READ, Block, Flow
+from trillium._bridge.flow import Block, Flow
 from trillium._bridge.job import Job, without_deadline
-from trillium._bridge.loop import LoopBell, LoopHost, wait_regardless
+from trillium._bridge.loop import LoopBell, LoopHost
 from trillium._bridge.sources import (
     HostIterator,
     LoopIterator,
@@ -41,6 +41,7 @@ from trillium._call.call import Call
 from trillium._call.deadline_watch import WatchedScope
 from trillium._call.single import SingleCall
 from trillium._call.stream import CompletionStream as NativeStream
+from trillium._call.stream_reader import TWO_READ
 from trillium.completions import Chunk, Completion, Outcome
 from trillium.errors import UsageError
 from trillium.means import Means
@@ -143,7 +144,7 @@ class _Reading(AskedBlock[BlockT, ItemT]):
         sources = self._sources = _Sources(client)
         bell = self._bell = LoopBell(client._host_here(), client._thread_here())
         make = with_arguments(self._make, sources.carried)
-        flow = self._flow = Flow(client._thread_here(), make, bell.ring)
+        flow = self._flow = Flow(client._thread_here(), make, bell.ring, self._pour)
         flow.start()
         try:
             await bell.wait(flow.is_open)
@@ -179,6 +180,7 @@ class _Reading(AskedBlock[BlockT, ItemT]):
                 raise UsageError(TWO_READ)
             self._waits = True
             try:
+                await bell.next_ring()
                 while not pipe.is_ready():
                     await bell.next_ring()
             except asyncio.CancelledError:
@@ -277,10 +279,10 @@ class Client(AskedClient):
             while not thread.is_settled():
                 await self._change()
         except BaseException:
-            await self._end(thread)
+            await self._end(thread, host)
             raise
         if thread.has_ended:
-            await self._end(thread)
+            await self._end(thread, host)
         self._host, self._thread = host, thread
         end_if_forgotten(self, thread)
 
@@ -290,13 +292,14 @@ class Client(AskedClient):
         if thread is not None:
             if not thread.has_ended:
                 self._host_here()
-            await self._end(thread)
+            assert self._host is not None
+            await self._end(thread, self._host)
 
     # How it does it.
 
-    async def _end(self, thread: TrioThread[native.Client]) -> None:
+    async def _end(self, thread: TrioThread[native.Client], host: LoopHost) -> None:
         thread.stop()
-        await wait_regardless(self._change, thread.is_over)
+        await host.wait_regardless(self._change, thread.is_over)
         thread.finish()
 
     async def _change(self) -> None:

@@ -163,7 +163,7 @@ class Client:
             ClientClosedError: The client is not open.
         """
         call = self._means.call(prompt, model=model, timeouts=timeouts)
-        return CompletionStream(call, self._lifetime.watch)
+        return CompletionStream(call, self._lifetime.watch, self._lifetime.readiness)
 
     def batch(
         self,

@@ -23,7 +23,7 @@ from trillium import opening
 from trillium._batch.run import Batch as NativeBatch
 from trillium._bridge.asked import AskedBatch, AskedBlock, AskedClient, AskedStream
 from trillium._bridge.caller import CallerBell, check_may_wait, start_thread, wait_for
-from trillium._bridge.flow import TWO_READ, Block, Flow
+from trillium._bridge.flow import Block, Flow
 from trillium._bridge.job import without_deadline
 from trillium._bridge.pipe import Pipe
 from trillium._bridge.sources import HostIterator, is_read_by_host, listed, with_arguments
@@ -32,6 +32,7 @@ from trillium._bridge.wrapping import opens, reads, stands_for
 from trillium._call.call import Call
 from trillium._call.single import SingleCall
 from trillium._call.stream import CompletionStream as NativeStream
+from trillium._call.stream_reader import TWO_READ
 from trillium.completions import Chunk, Completion, Outcome
 from trillium.errors import UsageError
 from trillium.means import Means
@@ -106,7 +107,7 @@ class _Reading(AskedBlock[BlockT, ItemT]):
         self._check_new()
         check_may_wait(self._client._thread_here())
         make = with_arguments(self._make, self._client._carrying(self._bell))
-        flow = self._flow = Flow(self._client._thread_here(), make, self._bell.ring)
+        flow = self._flow = Flow(self._client._thread_here(), make, self._bell.ring, self._pour)
         try:
             flow.start()
             self._bell.wait(flow.is_open)

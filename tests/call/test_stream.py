@@ -9,6 +9,7 @@ import trillium
 from tests.checkpoints import cancel_at_every_checkpoint
 from tests.virtual import run_simulated
 from trillium import ErrorKind, Timeouts
+from trillium._wire.answer_stream import AnswerStream
 from trillium.simulator import (
     FaultKind,
     Scripted,
@@ -20,15 +21,34 @@ from trillium.simulator import (
 
 DIALECTS = pytest.mark.parametrize("dialect", ["openai-chat", "anthropic"])
 PACED = SimulatorSettings(latency_s=1.0, tokens_per_second=10)
+WAYS = pytest.mark.parametrize("read_on", ["iterated", "poured"])
+
+
+async def _read_on(stream: trillium.CompletionStream, how: str, into: list[trillium.Chunk]) -> None:
+    """Read to the end, as native programs do, or as the doors do."""
+
+    def put(chunk: trillium.Chunk) -> bool:
+        into.append(chunk)
+        return len(into) % 3 > 0
+
+    if how == "iterated":
+        async for chunk in stream:
+            put(chunk)
+    else:
+        while await stream._pour(put):
+            assert len(into) % 3 == 0
 
 
 @DIALECTS
-def test_chunks_add_up_to_the_completion(dialect: str) -> None:
+@WAYS
+def test_chunks_add_up_to_the_completion(dialect: str, read_on: str) -> None:
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        chunks: list[trillium.Chunk] = []
         async with client.stream("Why?") as stream:
             assert trio.current_time() == pytest.approx(1.0)
-            texts = [chunk.text async for chunk in stream]
+            await _read_on(stream, read_on, chunks)
         completion = stream.completion
+        texts = [chunk.text for chunk in chunks]
         assert "".join(texts) == completion.text
         assert len(texts) > 20
         assert completion.first_token_s == pytest.approx(1.0)
@@ -69,6 +89,7 @@ def test_tool_calls_and_reasoning_are_streamed(dialect: str) -> None:
 
 
 @DIALECTS
+@WAYS
 @pytest.mark.parametrize(
     ("fault", "kind"),
     [
@@ -79,16 +100,16 @@ def test_tool_calls_and_reasoning_are_streamed(dialect: str) -> None:
     ],
 )
 def test_what_breaks_after_the_first_chunk_is_raised_with_the_partial_text(
-    dialect: str, fault: FaultKind, kind: ErrorKind
+    dialect: str, read_on: str, fault: FaultKind, kind: ErrorKind
 ) -> None:
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
         provider.script([fault])
-        text = ""
+        chunks: list[trillium.Chunk] = []
         with pytest.raises(trillium.RequestError) as caught:
             async with client.stream("Why?", timeouts=Timeouts(stall_s=30)) as stream:
-                async for chunk in stream:
-                    text += chunk.text
+                await _read_on(stream, read_on, chunks)
         error = caught.value
+        text = "".join(chunk.text for chunk in chunks)
         assert error.kind in (kind, ErrorKind.SERVER_ERROR)
         assert text
         assert error.partial_text == text
@@ -168,6 +189,7 @@ def test_the_requests_deadline_ends_a_stream() -> None:
     run_simulated(main, settings=PACED)
 
 
+@WAYS
 @pytest.mark.parametrize("by_hand", [False, True])
 @pytest.mark.parametrize(
     ("timeouts", "kind"),
@@ -178,7 +200,7 @@ def test_the_requests_deadline_ends_a_stream() -> None:
     ],
 )
 def test_a_client_without_a_block_keeps_the_same_deadlines(
-    by_hand: bool, timeouts: Timeouts, kind: ErrorKind
+    by_hand: bool, timeouts: Timeouts, kind: ErrorKind, read_on: str
 ) -> None:
     async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
         other = trillium.open_client("sim-1", base_url=provider.base_url, key=provider.key)
@@ -188,7 +210,7 @@ def test_a_client_without_a_block_keeps_the_same_deadlines(
         try:
             with pytest.raises(trillium.DeadlineError) as caught:
                 async with client.stream("Why?", timeouts=timeouts) as stream:
-                    await stream.read()
+                    await _read_on(stream, read_on, [])
         finally:
             await other.aclose()
         assert caught.value.kind == kind
@@ -207,6 +229,99 @@ def test_a_deadline_that_passes_while_the_reader_is_busy_ends_the_stream_next() 
                     await trio.sleep(3)
         assert caught.value.kind == ErrorKind.REQUEST_TIMEOUT
         assert trio.current_time() == pytest.approx(4, abs=3.1)
+
+    run_simulated(main, settings=PACED)
+
+
+@WAYS
+def test_a_stall_is_counted_from_the_chunk_before(read_on: str) -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        provider.script([FaultKind.STALL])
+        chunks: list[trillium.Chunk] = []
+        timeouts = Timeouts(request_s=None, stall_s=0.5)
+        async with client.stream("Why?", timeouts=timeouts) as stream:
+            with pytest.raises(trillium.DeadlineError):
+                await _read_on(stream, read_on, chunks)
+        assert len(chunks) > 3
+        last_at = 1.0 + (len(chunks) - 1) / 10
+        assert trio.current_time() == pytest.approx(last_at + 0.5)
+
+    run_simulated(main, settings=PACED)
+
+
+@WAYS
+def test_closing_the_client_ends_a_stream_that_is_waited_for(read_on: str) -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        other = trillium.open_client("sim-1", base_url=provider.base_url, key=provider.key)
+
+        async def read(stream: trillium.CompletionStream) -> None:
+            with pytest.raises(trillium.RequestError):
+                await _read_on(stream, read_on, [])
+
+        async with trio.open_nursery() as nursery:
+            async with other:
+                stream = other.stream("Why?")
+                await stream.__aenter__()
+                nursery.start_soon(read, stream)
+                await trio.sleep(0.35)
+        await stream.__aexit__(None, None, None)
+        assert trio.current_time() == pytest.approx(1.35)
+
+    run_simulated(main, settings=PACED)
+
+
+@WAYS
+def test_a_wait_that_is_cancelled_has_closed_its_connection(read_on: str) -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        chunks: list[trillium.Chunk] = []
+        async with client.stream("Why?") as stream:
+            (station,) = client._routes.stations
+            with trio.move_on_after(0.55):
+                await _read_on(stream, read_on, chunks)
+            assert station.transport.open_connections == 0  # type: ignore[attr-defined]  # a Pool
+            assert len(chunks) == 6
+            with pytest.raises(trillium.UsageError, match="was cancelled while it waited"):
+                await _read_on(stream, read_on, chunks)
+
+    run_simulated(main, settings=PACED)
+
+
+def test_of_two_who_wait_for_the_same_chunk_one_is_told_and_the_other_goes_on() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        chunks: list[trillium.Chunk] = []
+        async with client.stream("Why?") as stream, trio.open_nursery() as nursery:
+            nursery.start_soon(_read_on, stream, "iterated", chunks)
+            await trio.sleep(0.25)
+            with pytest.raises(trillium.UsageError, match="two wait"):
+                await anext(stream)
+        assert "".join(chunk.text for chunk in chunks) == stream.completion.text
+
+    run_simulated(main, settings=PACED)
+
+
+def test_what_is_wrong_in_decoding_is_raised_where_the_stream_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        async with client.stream("Why?") as stream:
+            await anext(stream)
+            monkeypatch.setattr(AnswerStream, "feed", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                await anext(stream)
+        monkeypatch.undo()
+        assert (await client.complete("still there?")).success
+
+    run_simulated(main, settings=PACED)
+
+
+def test_a_stream_and_plain_calls_take_turns_on_a_connection() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        for _ in range(3):
+            async with client.stream("Why?") as stream:
+                await stream.read()
+            assert (await client.complete("And now?")).success
+        (station,) = client._routes.stations
+        assert station.transport.open_connections == 1  # type: ignore[attr-defined]  # a Pool
 
     run_simulated(main, settings=PACED)
 

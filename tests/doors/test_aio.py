@@ -6,6 +6,8 @@ import asyncio
 import contextvars
 import gc
 import random
+import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 
 import anyio
@@ -514,3 +516,40 @@ def test_what_a_loop_did_not_hear_as_one_raised_it_hears_next() -> None:
         loop.run_until_complete(task)
     loop.close()
     assert heard == ["interrupted", "the rest"]
+
+
+def test_a_loop_that_cancels_without_end_lets_the_other_thread_go_on() -> None:
+    """As anyio does it: in each turn of the loop, until the task has ended."""
+    turns = 0
+    settled = False
+
+    async def main() -> None:
+        nonlocal turns
+        host = LoopHost(lambda: None)
+        loop = asyncio.get_running_loop()
+
+        def settle() -> None:
+            nonlocal settled
+            for _ in range(300):
+                time.sleep(0)  # as a call of the kernel does, it gives the interpreter away
+            settled = True
+            host.post(lambda: None)
+
+        def cancel_on() -> None:
+            nonlocal turns
+            turns += 1
+            if not task.done():
+                task.cancel()
+                loop.call_soon(cancel_on)
+
+        thread = threading.Thread(target=settle)
+        task = asyncio.create_task(host.wait_regardless(loop.create_future, lambda: settled))
+        await asyncio.sleep(0)
+        thread.start()
+        cancel_on()
+        await asyncio.wait({task})
+        assert task.cancelled()
+        thread.join()
+
+    asyncio.run(main())
+    assert turns < 10_000  # 1,500; or 50,000, where it waits 5 ms each time

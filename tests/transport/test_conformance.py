@@ -1,6 +1,7 @@
 """One suite over all ways to have an exchange: real sockets, and servers that misbehave.
 
-The ways: our pool, httpx with its own sockets, and our pool through httpx through our adapter.
+The ways: our pool; our pool, read when its sockets are told to be ready, as streams are; httpx with
+its own sockets; and our pool through httpx through our adapter.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from trillium._transport.exchange import Transport
 from trillium._transport.httpx_pool import PoolTransport
 from trillium._transport.httpx_transport import HttpxTransport
 from trillium._transport.pool import Pool
+from trillium._transport.readiness import IS_AVAILABLE, Readiness
 from trillium.errors import (
     ClientClosedError,
     ConnectionBrokenError,
@@ -32,7 +34,7 @@ from trillium.errors import (
     RemoteProtocolError,
 )
 
-WAYS = ("pool", "httpx", "pool in httpx")
+WAYS = ("pool", *(["pool, told"] if IS_AVAILABLE else []), "httpx", "pool in httpx")
 MAX = 10_000_000
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -56,9 +58,59 @@ def client_tls(authority):
     return context
 
 
+class ToldExchange:
+    """An exchange whose body is received when it is there."""
+
+    def __init__(self, exchange, readiness):
+        self._exchange = exchange
+        self._readiness = readiness
+        exchange.readable(readiness)
+
+    def __getattr__(self, name):
+        return getattr(self._exchange, name)
+
+    async def receive(self):
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if (readable := self._exchange.readable(self._readiness)) is None:
+            return await self._exchange.receive()
+        while (piece := self._exchange.receive_ready()) is None:
+            try:
+                await readable.wait()
+            except trio.Cancelled:
+                await self._exchange.aclose()
+                raise
+        return piece
+
+
+class ToldPool:
+    """A pool of such exchanges."""
+
+    def __init__(self, pool, readiness):
+        self._pool = pool
+        self._readiness = readiness
+
+    def __getattr__(self, name):
+        return getattr(self._pool, name)
+
+    async def send(self, target, body):
+        return ToldExchange(await self._pool.send(target, body), self._readiness)
+
+
+@asynccontextmanager
+async def told(pool):
+    async with trio.open_nursery() as nursery:
+        readiness = Readiness(lambda: nursery.start_soon(readiness.run))
+        yield ToldPool(pool, readiness)
+        nursery.cancel_scope.cancel()
+
+
 @asynccontextmanager
 async def opened(way, client_tls, **bounds):
     """Open a transport; everything is closed at the end, what is the user's by the user."""
+    if way == "pool, told":
+        async with opened("pool", client_tls, **bounds) as pool, told(pool) as told_pool:
+            yield told_pool
+        return
     theirs: httpx.AsyncClient | httpx.AsyncBaseTransport | None = None
     if way == "httpx":
         theirs = httpx.AsyncClient(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 from trillium._batch.run import Batch
 from trillium._batch.statistics import Stop
-from trillium._bridge.flow import Block, Flow
+from trillium._bridge.flow import Block, Flow, pour_each
 from trillium._bridge.thread import TrioThread, check_open
 from trillium._bridge.wrapping import at_once, stands_for
 from trillium._call.stream import CompletionStream
@@ -47,6 +47,11 @@ class AskedBlock(Generic[BlockT, ItemT]):
     def __init__(self) -> None:
         self._flow: Flow[BlockT, ItemT] | None = None
 
+    @staticmethod
+    def _pour(block: BlockT, put: Callable[[ItemT], bool]) -> Awaitable[bool]:
+        """Read its items over there; see `Pour`."""
+        return pour_each(block, put)
+
     def _ask(self, question: Callable[[BlockT], ValueT]) -> ValueT:
         return self._flow_here().ask(question)
 
@@ -65,6 +70,11 @@ class AskedBlock(Generic[BlockT, ItemT]):
 
 class AskedStream(AskedBlock[CompletionStream, Chunk]):
     """A stream of a door."""
+
+    @staticmethod
+    def _pour(block: CompletionStream, put: Callable[[Chunk], bool]) -> Awaitable[bool]:
+        """Read its chunks over there, without a task that is woken for each."""
+        return block._pour(put)
 
     @property
     def completion(self) -> Completion:

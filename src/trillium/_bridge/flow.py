@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
 from typing import Any, Final, Generic, Protocol, Self, TypeVar, final
 
@@ -18,7 +18,6 @@ BlockT = TypeVar("BlockT", bound="Block[Any]")
 ValueT = TypeVar("ValueT")
 
 OUTSIDE: Final = "it is read in its block, and that was left"
-TWO_READ: Final = "two wait for what comes next: let one of them read, and hand it on"
 
 
 class Block(Protocol[ItemT_co]):
@@ -40,6 +39,19 @@ class Block(Protocol[ItemT_co]):
         """Return what gives the items."""
 
 
+Pour = Callable[[BlockT, Callable[[ItemT], bool]], Awaitable[bool]]
+"""Gives items of a block to a function, until that says that it takes no more, or there are none;
+returns whether there may be."""
+
+
+async def pour_each(block: Block[ItemT], put: Callable[[ItemT], bool]) -> bool:  # noqa: ASYNC910
+    """Pour what a block gives as it is iterated, which waits where it has to."""
+    async for item in block:
+        if not put(item):
+            return True
+    return False
+
+
 @final
 class Flow(Generic[BlockT, ItemT]):
     """One task of the trio thread holds the block and reads ahead, as far as the pipe has room.
@@ -53,9 +65,11 @@ class Flow(Generic[BlockT, ItemT]):
         thread: TrioThread[Any],
         make: Callable[[], BlockT],
         news: Callable[[], object],
+        pour: Pour[BlockT, ItemT],
     ) -> None:
         self._thread = thread
         self._make = make
+        self._pour = pour
         self._block: BlockT | None = None
         self._news = news
         self._leaving = False
@@ -116,11 +130,14 @@ class Flow(Generic[BlockT, ItemT]):
         async with self._make() as self._block:
             pipe.tell()
             self._thread.hurry()
-            async for item in self._block:
-                pipe.put(item)
+            while await self._pour(self._block, self._put):
                 while not pipe.has_room():
                     self._thread.hurry()
                     await self._room.wait()
+
+    def _put(self, item: ItemT) -> bool:
+        self.pipe.put(item)
+        return self.pipe.has_room()
 
     def _ended(self) -> None:
         error = self._job.error

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import math
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, final
+from typing import Any, Final, final
 
+from trillium._bridge.rest import Rest
 from trillium._bridge.thread import TrioThread
+
+GIVES_WAY_S: Final = 0.001
+"""How long a loop rests at most that is cancelled again and again, and how long it does not after
+that: so its other tasks have half of its time."""
 
 
 @final
@@ -28,6 +35,9 @@ class LoopHost:
         self._gone = gone
         self._outbox: deque[Callable[[], object]] = deque()
         self._woken = False
+        self._is_called = False
+        self._rest = Rest(lambda: self._is_called)
+        self._rested_at = -math.inf
 
     def post(self, callback: Callable[[], object]) -> None:
         """Have `callback` called in the loop, soon and in order. From any thread."""
@@ -41,14 +51,47 @@ class LoopHost:
             self._woken = True
             thread.hold(self._wake)
 
+    async def wait_regardless(  # noqa: ASYNC910  # asyncio's
+        self, wait: Callable[[], Awaitable[object]], is_so: Callable[[], bool]
+    ) -> None:
+        """Wait until it is so, however often the task is cancelled meanwhile.
+
+        What must not be left half done goes on; a cancellation that came is raised after it.
+        """
+        cancelled: asyncio.CancelledError | None = None
+        while not is_so():
+            try:
+                await wait()
+            except asyncio.CancelledError as error:  # noqa: ASYNC103  # raised below
+                cancelled = error
+                self._give_way()
+        if cancelled is not None:
+            try:
+                raise cancelled
+            finally:
+                del cancelled
+
+    def _give_way(self) -> None:
+        """Let the trio thread have the interpreter's lock, where it is waited for.
+
+        anyio cancels a task in each turn of the loop until it has ended. Such a loop never
+        waits; so it would give the lock away once in 5 ms, and the thread that closes the
+        connections needs it many times.
+        """
+        if time.perf_counter() - self._rested_at > GIVES_WAY_S:
+            self._rest.take(GIVES_WAY_S)
+            self._rested_at = time.perf_counter()
+
     def _wake(self) -> None:
+        self._is_called = True
         try:
             self.loop.call_soon_threadsafe(self._drain)
         except RuntimeError:  # it was closed with work in flight: nobody hears
             self._gone()
+        self._rest.end()
 
     def _drain(self) -> None:
-        self._woken = False
+        self._woken = self._is_called = False
         outbox = self._outbox
         try:
             for _ in range(len(outbox)):
@@ -95,7 +138,7 @@ class LoopBell:
 
     async def wait_regardless(self, is_so: Callable[[], bool]) -> None:
         """As `wait`; a cancellation is raised when it is so, and not before."""
-        await wait_regardless(functools.partial(self.wait, is_so), is_so)
+        await self._host.wait_regardless(functools.partial(self.wait, is_so), is_so)
 
     def _ringing(self) -> None:
         future = self._future
@@ -106,23 +149,3 @@ class LoopBell:
             for other in others:
                 if not other.done():
                     other.set_result(None)
-
-
-async def wait_regardless(  # noqa: ASYNC910  # as above
-    wait: Callable[[], Awaitable[object]], is_so: Callable[[], bool]
-) -> None:
-    """Wait until it is so, however often the task is cancelled meanwhile.
-
-    What must not be left half done goes on; a cancellation that came is raised after it.
-    """
-    cancelled: asyncio.CancelledError | None = None
-    while not is_so():
-        try:
-            await wait()
-        except asyncio.CancelledError as error:  # noqa: ASYNC103  # raised below
-            cancelled = error
-    if cancelled is not None:
-        try:
-            raise cancelled
-        finally:
-            del cancelled

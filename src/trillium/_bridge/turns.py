@@ -8,7 +8,6 @@ more than the crossings. There is no rest beyond a timer, and the host ends it.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import final
@@ -16,6 +15,7 @@ from typing import final
 import trio
 
 from trillium._bridge.moderation import Moderation
+from trillium._bridge.rest import Rest
 
 
 @final
@@ -33,11 +33,8 @@ class Turns(trio.abc.Instrument, trio.abc.Clock):
             is_awaited: Whether the host has something for the trio thread to do.
         """
         self._moderation = moderation
-        self._is_awaited = is_awaited
         self._flushes: list[Callable[[], object]] = []
-        self._bed = threading.Lock()
-        self._bed.acquire()
-        self._resting = False
+        self._rest = Rest(is_awaited)
         self._rested = False
 
     def hold(self, flush: Callable[[], object]) -> None:
@@ -51,12 +48,7 @@ class Turns(trio.abc.Instrument, trio.abc.Clock):
 
     def rouse(self) -> None:
         """End the rest, for there is something to be done. From any thread."""
-        if self._resting:
-            self._resting = False
-            try:
-                self._bed.release()
-            except RuntimeError:
-                pass  # another thread did
+        self._rest.end()
 
     def flush(self) -> None:
         """Call what is held, now."""
@@ -95,13 +87,6 @@ class Turns(trio.abc.Instrument, trio.abc.Clock):
         now, rests_until = time.perf_counter(), self._moderation.rests_until
         if not now < rests_until < deadline:
             return deadline - now
-        self._rest(rests_until - now)
+        self._rest.take(rests_until - now)
         self._rested = True
         return 0.0
-
-    def _rest(self, seconds: float) -> None:
-        self._resting = True
-        # A host says that there is something, and then looks whether we rest; we do the reverse.
-        if not self._is_awaited():
-            self._bed.acquire(timeout=seconds)
-        self._resting = False

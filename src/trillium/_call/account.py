@@ -11,7 +11,7 @@ import trio
 
 from trillium._call.route import Route
 from trillium._call.routes import Routes
-from trillium._money.amounts import ZERO
+from trillium._money.amounts import EXACT, ZERO
 from trillium._money.budget import HELD, WAITING, Budget, Claim, Purse
 from trillium.completions import Answer
 from trillium.endpoints import Model
@@ -110,3 +110,13 @@ def open_purse(
                 "can hold it: give one with prices=load_prices(FILE)"
             )
     return Purse(budgets)
+
+
+def possibly_billed(route: Route, body: bytes, abandoned: int) -> Decimal | None:
+    """Return what so many abandoned sends cost at most, in USD; None where that is not known."""
+    if not abandoned:
+        return ZERO
+    try:
+        return EXACT.multiply(route.worst_cost(body), abandoned)
+    except InvalidRequestError:
+        return None

@@ -17,6 +17,7 @@ from trillium._call.deadline_watch import HasDeadline
 from trillium._call.route import Route
 from trillium._policy.deadlines import Deadlines
 from trillium._transport.exchange import Exchange, Target
+from trillium._transport.readiness import Readable, Readiness
 from trillium._wire.answer_body import decode_answer
 from trillium._wire.answer_stream import AnswerStream
 from trillium._wire.headers import Headers
@@ -55,6 +56,8 @@ class Attempt:
     first_token_at: float | None = None
     _exchange: Exchange | None = None
     _stream: AnswerStream | None = None
+    _found: Answer | Fault | None = None
+    """What `receive_ready` came upon, for `receive` to return."""
     _late: Fault | None = None
     """Why the exchange was cut."""
 
@@ -112,6 +115,45 @@ class Attempt:
             return self._late  # noqa: ASYNC910  # receiving was one, where anything was waited for
         return found  # noqa: ASYNC910
 
+    def readable(self, readiness: Readiness) -> Readable | None:
+        """Return what tells when there is something of the stream to receive; None if nothing does.
+
+        `is_waiting` is to be asked first.
+        """
+        return None if self._exchange is None else self._exchange.readable(readiness)
+
+    def receive_ready(self) -> Chunk | None:
+        """Return the next chunk, if it has come; None if not, or if what comes is not a chunk."""
+        exchange, stream = self._exchange, self._stream
+        assert exchange is not None
+        assert stream is not None
+        while not stream.finished and self._late is None:
+            try:
+                data = exchange.receive_ready()
+            except RequestError as error:
+                self._found = self._broken(stream, error)
+                return None
+            if not data:
+                return None
+            found = self._fed(stream, data)
+            if isinstance(found, Chunk):
+                return found
+            if found is not None:
+                self._found = found
+                return None
+        return None
+
+    def is_waiting(self) -> bool:
+        """Whether only what the socket brings can tell more of a stream; else `receive` does."""
+        assert self._exchange is not None
+        assert self._stream is not None
+        return not (
+            self._found is not None
+            or self._late is not None
+            or self._stream.finished
+            or self._exchange.complete
+        )
+
     def timed_out(self) -> Fault:
         """Return the fault of the deadline that has passed."""
         kind = self.deadlines.expired(trio.current_time())
@@ -166,33 +208,43 @@ class Attempt:
 
     async def _receive(self) -> Chunk | Answer | Fault | None:
         """Take one read of the socket: None if it brought nothing to show."""
-        assert self._exchange is not None
-        assert self._stream is not None
-        if not self._stream.finished:
+        exchange, stream = self._exchange, self._stream
+        assert exchange is not None
+        assert stream is not None
+        if self._found is not None:
+            found, self._found = self._found, None
+            return found  # noqa: ASYNC910  # to come upon it was one
+        if not stream.finished:
             try:
-                data = await self._exchange.receive()
+                data = await exchange.receive()
             except RequestError as error:
-                # The answer may be whole, though its connection broke after it.
-                answer = self._stream.close()
-                if isinstance(answer, Answer):
-                    return answer  # noqa: ASYNC910  # what has come already costs no turn
-                return self._told(_fault_of(error, billed=True))  # noqa: ASYNC910
+                return self._broken(stream, error)  # noqa: ASYNC910  # it was one, if not ended
             if data:
-                found = self._stream.feed(data)
-                if isinstance(found, Fault):
-                    return self._told(found, billed=True)
-                if found is not None:
-                    self._note_progress()
-                return found
-        if not self._exchange.complete:
+                return self._fed(stream, data)
+        if not exchange.complete:
             await self._drain()
-        answer = self._stream.close()
+        answer = stream.close()
         if isinstance(answer, Fault):
             return self._told(answer, billed=True)  # noqa: ASYNC910
-        if (last := self._stream.take_last()) is not None:
+        if (last := stream.take_last()) is not None:
             self._note_progress()
             return last  # noqa: ASYNC910  # the answer comes next: closing is idempotent
         return answer  # noqa: ASYNC910
+
+    def _fed(self, stream: AnswerStream, data: bytes) -> Chunk | Fault | None:
+        """Return what bytes bring of the answer: None if that is nothing to show."""
+        found = stream.feed(data)
+        if found is None:
+            return None
+        if isinstance(found, Fault):
+            return self._told(found, billed=True)
+        self._note_progress()
+        return found
+
+    def _broken(self, stream: AnswerStream, error: RequestError) -> Answer | Fault:
+        """Return what is left of a stream: the answer may be whole, though its end was cut."""
+        answer = stream.close()
+        return answer if isinstance(answer, Answer) else self._told(_fault_of(error, billed=True))
 
     async def _drain(self) -> None:
         """Read the body's last bytes, so that the connection can be used again."""

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from decimal import Decimal
 from typing import Final, Protocol, assert_never, final
 
 import attrs
 import trio
 
-from trillium._call.account import Account, open_account
+from trillium._call.account import Account, open_account, possibly_billed
 from trillium._call.admission import TurnWait
 from trillium._call.attempt import Attempt, new_attempt
 from trillium._call.charges import settle, why_too_late
@@ -21,7 +20,8 @@ from trillium._call.deadline_watch import HasDeadline
 from trillium._call.failures import failure_of, unsendable
 from trillium._call.news import LEFT, settle_and_tell, tell_budgets
 from trillium._call.route import Route
-from trillium._money.amounts import EXACT, ZERO
+from trillium._call.stream_reader import StreamReader, open_reader
+from trillium._money.amounts import ZERO
 from trillium._money.budget import Purse
 from trillium._policy.admission import Ticket
 from trillium._policy.deadlines import Deadlines, DeadlineTerms
@@ -41,6 +41,7 @@ from trillium._policy.retry import (
     new_retry,
 )
 from trillium._policy.retry_policy import THROTTLED_KINDS
+from trillium._transport.readiness import Readiness
 from trillium._wire.rate_limit_headers import rate_limit_fields
 from trillium.completions import Answer, Chunk, Completion, Failure, Outcome, new_completion
 from trillium.errors import ErrorKind, Fault, InvalidRequestError, LocalProtocolError
@@ -174,15 +175,23 @@ class Call:
                 fired, what comes next is `stream_timed_out`.
         """
         assert self._attempt is not None
-        if self.terms.stall_s != math.inf:
-            # What the user did with the chunk before is no stall of the provider's.
-            self._deadlines.progress(trio.current_time())
+        self.resume()
         found = await self._attempt.receive(scope)
         if isinstance(found, Chunk):
             if self.observer is not None:
                 self._tell_next_chunk(self.observer, found)
             return found
         return self._stream_ended(found)
+
+    def resume(self) -> None:
+        """Note that the stream is waited for again: what its user did meanwhile is no stall."""
+        if self.terms.stall_s != math.inf:
+            self._deadlines.progress(trio.current_time())
+
+    def reader(self, readiness: Readiness, deadline: HasDeadline) -> StreamReader | None:
+        """Return what reads chunks in the place of `receive`, unobserved; see `open_reader`."""
+        assert self._attempt is not None
+        return open_reader(self._attempt, readiness, deadline)
 
     def cut(self) -> None:
         """Close the connection of a stream whose deadline has passed, under whoever reads it."""
@@ -422,7 +431,7 @@ class Call:
             answer.tool_calls,
             answer.usage,
             self.route.cost(answer),
-            self._possibly_billed() if retry.abandoned else ZERO,
+            possibly_billed(self.route, self.body, retry.abandoned) if retry.abandoned else ZERO,
             None if first_token_at is None else first_token_at - self._attempt_at,
             retry.attempts,
             retry.abandoned,
@@ -444,16 +453,9 @@ class Call:
             self.index,
             retry=self._retry,
             attempt=self._attempt,
-            possibly_billed_usd=self._possibly_billed() if self._retry.abandoned else ZERO,
+            possibly_billed_usd=possibly_billed(self.route, self.body, self._retry.abandoned),
             now=self.route.station.now(),
         )
-
-    def _possibly_billed(self) -> Decimal | None:
-        """Return what the abandoned attempts cost at most; None where that is not known."""
-        try:
-            return EXACT.multiply(self.route.worst_cost(self.body), self._retry.abandoned)
-        except InvalidRequestError:
-            return None
 
     def _unsendable(self, error: InvalidRequestError) -> Failure:
         return unsendable(error, self.route, self.request, self.index)

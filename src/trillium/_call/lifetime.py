@@ -12,6 +12,7 @@ import trio
 
 from trillium._call.deadline_watch import DeadlineWatch
 from trillium._call.nurseries import open_private_nursery
+from trillium._transport.readiness import IS_AVAILABLE, Readiness
 from trillium.errors import ClientClosedError, UsageError
 
 
@@ -35,6 +36,8 @@ class Lifetime:
         """The block's, while there is one."""
         self.watch: DeadlineWatch | None = None
         """Of deadlines that pass while there is a block."""
+        self.readiness: Readiness | None = None
+        """Of sockets, while there is a block, and where the system can tell."""
         self._block: AbstractAsyncContextManager[trio.Nursery] | None = None
 
     def begin(self) -> None:
@@ -65,6 +68,9 @@ class Lifetime:
         context = contextvars.copy_context()
         watch = DeadlineWatch(lambda: context.run(nursery.start_soon, watch.run))
         self.watch = watch
+        if IS_AVAILABLE:
+            readiness = Readiness(lambda: context.run(nursery.start_soon, readiness.run))
+            self.readiness = readiness
 
     async def leave(
         self,

@@ -15,6 +15,7 @@ import attrs
 import trio
 
 from trillium._transport.exchange import Exchange, Target
+from trillium._transport.readiness import Readiness
 from trillium._wire.headers import Headers
 from trillium.completions import FinishReason, Usage
 from trillium.limits import ChargeRule, Counted, LeakyBucket, LimitReport, Limits
@@ -225,8 +226,15 @@ class _Received:
 
     async def receive(self) -> bytes:
         """Return the body, then nothing."""
+        return self.receive_ready()  # noqa: ASYNC910  # it has come already
+
+    def readable(self, _: Readiness) -> None:
+        """Return None: there is no socket."""
+
+    def receive_ready(self) -> bytes:
+        """Return the body, then nothing."""
         body, self._body = self._body, b""
-        return body  # noqa: ASYNC910  # it has come already
+        return body
 
     async def read(self, _: int) -> bytes:
         """Return the body."""

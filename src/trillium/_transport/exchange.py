@@ -10,6 +10,7 @@ from typing import Protocol, final
 
 import attrs
 
+from trillium._transport.readiness import Readable, Readiness
 from trillium._wire.headers import Headers
 
 
@@ -81,6 +82,22 @@ class Exchange(Protocol):
             RemoteProtocolError: The body is malformed, cut (kind `truncated`), or passes the
                 transport's bound (kind `response_too_large`).
             LocalProtocolError: The exchange was closed, or has failed, before its end.
+        """
+
+    def readable(self, readiness: Readiness) -> Readable | None:
+        """Return what tells when there is something to receive; None if nothing does.
+
+        The body may have come to its end; or this transport has no sockets of its own.
+        """
+
+    def receive_ready(self) -> bytes | None:
+        """As `receive`, of what has come: None where that would wait.
+
+        After `readable` returned what tells it. None does not tell the end; `complete` does.
+
+        Raises:
+            RemoteProtocolError: As for `receive`.
+            LocalProtocolError: As for `receive`.
         """
 
     async def read(self, max_bytes: int) -> bytes:

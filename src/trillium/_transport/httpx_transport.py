@@ -16,6 +16,7 @@ import httpx
 import trio
 
 from trillium._transport.exchange import Target
+from trillium._transport.readiness import Readiness
 from trillium._wire.content_coding import ContentDecoder, content_decoder
 from trillium._wire.headers import Headers
 from trillium._wire.http1 import MAX_BODY_BYTES, RequestEncoder
@@ -124,6 +125,13 @@ class HttpxExchange:
             attempts=1,
             abandoned=1,
         )
+
+    def readable(self, _: Readiness) -> None:
+        """Return None: the sockets are httpx's."""
+
+    def receive_ready(self) -> bytes | None:
+        """Refuse it."""
+        raise LocalProtocolError("what has come of a body is known to httpx alone")
 
     async def read(self, max_bytes: int) -> bytes:
         """Return the rest of the body; see `Exchange`."""

@@ -20,6 +20,7 @@ import trio
 
 from trillium._transport.dial import Dialer
 from trillium._transport.exchange import Target
+from trillium._transport.readiness import Readable, Readiness
 from trillium._transport.streams import Stream
 from trillium._wire.content_coding import ContentDecoder, content_decoder
 from trillium._wire.headers import Headers
@@ -115,6 +116,17 @@ class _Connection:
             raise  # not reached: that is an error for the machine, whatever its state
         return self.machine.feed(received) if received else self._ended()
 
+    def read_ready(self) -> bytes | None:
+        """As `read`; None where nothing has come."""
+        try:
+            received = self.stream.receive_ready()
+        except OSError:
+            self.machine.feed_eof(clean=False)
+            raise  # not reached, as in `read`
+        if received is None:
+            return None
+        return self.machine.feed(received) if received else self._ended()
+
     def _ended(self) -> bytes:
         self.machine.feed_eof()
         return b""
@@ -160,13 +172,23 @@ class PooledExchange:
         """Return the next piece of the body; see `Exchange`."""
         while not self._piece and self._connection is not None:
             await self._advance(self._connection)
-        piece = self._piece
-        if piece is None:
-            raise LocalProtocolError(
-                "an exchange that was closed, or failed, has no more of a body"
-            )
-        self._piece = b""
-        return piece  # noqa: ASYNC910  # what has come already costs no turn
+        return self._take_piece()  # noqa: ASYNC910  # what has come already costs no turn
+
+    def readable(self, readiness: Readiness) -> Readable | None:
+        """Return what tells when there is something to receive; see `Exchange`."""
+        return None if self._connection is None else self._connection.stream.readable(readiness)
+
+    def receive_ready(self) -> bytes | None:
+        """Return the next piece of the body, if it has come; see `Exchange`."""
+        while not self._piece and self._connection is not None:
+            try:
+                if (body := self._connection.read_ready()) is None:
+                    return None
+                self._accept(self._connection, body)
+            except BaseException as error:
+                self._failed(error)
+                raise
+        return self._take_piece()
 
     async def read(self, max_bytes: int) -> bytes:
         """Return the rest of the body; see `Exchange`."""
@@ -200,10 +222,22 @@ class PooledExchange:
         try:
             self._accept(connection, await connection.read())
         except BaseException as error:
-            self._abandon()
-            if isinstance(error, RequestError):
-                error.attempts = error.abandoned = self.sends
+            self._failed(error)
             raise
+
+    def _failed(self, error: BaseException) -> None:
+        self._abandon()
+        if isinstance(error, RequestError):
+            error.attempts = error.abandoned = self.sends
+
+    def _take_piece(self) -> bytes:
+        piece = self._piece
+        if piece is None:
+            raise LocalProtocolError(
+                "an exchange that was closed, or failed, has no more of a body"
+            )
+        self._piece = b""
+        return piece
 
     def _accept(self, connection: _Connection, body: bytes) -> None:
         """Take bytes of the body, decode them, and let go of the connection at the end.

@@ -12,6 +12,8 @@ from typing import Final, Protocol, final
 
 import trio
 
+from trillium._transport.readiness import Readable, Readiness
+
 RECEIVE_BYTES: Final = 64 * 1024
 """How much is read at a time: what the kernel's buffer holds is rarely more."""
 
@@ -35,6 +37,15 @@ class Stream(Protocol):
             trio.ClosedResourceError: Another task closed the stream.
         """
 
+    def readable(self, readiness: Readiness) -> Readable | None:
+        """Return what tells, from now on, when there is something to receive; None if nothing can.
+
+        It is the same one each time.
+        """
+
+    def receive_ready(self) -> bytes | None:
+        """As `receive`; None where that would wait. After `readable` gave what tells it."""
+
     def is_quiet(self) -> bool:
         """Whether the peer has neither closed nor sent anything. Never waits."""
 
@@ -46,10 +57,12 @@ class Stream(Protocol):
 class TcpStream:
     """A connected, non-blocking TCP socket, which this object owns from now on."""
 
-    __slots__ = ("_sock",)
+    __slots__ = ("_readable", "_readiness", "_sock")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._readiness: Readiness | None = None
+        self._readable: Readable | None = None
 
     async def send(self, data: bytes | memoryview) -> None:
         """Send all of `data`; see `Stream`."""
@@ -77,6 +90,8 @@ class TcpStream:
     async def receive(self) -> bytes:
         """Return what has come; see `Stream`."""
         sock = self._sock
+        if self._readable is not None:
+            return await self._receive_told(self._readable)
         while True:
             try:
                 await trio.lowlevel.wait_readable(sock)
@@ -86,6 +101,36 @@ class TcpStream:
                 return sock.recv(RECEIVE_BYTES)
             except BlockingIOError:
                 continue
+
+    def readable(self, readiness: Readiness) -> Readable | None:
+        """Return what tells when there is something to receive; see `Stream`."""
+        if self._readable is None:
+            self._readiness = readiness
+            self._readable = readiness.watch(self._sock)
+        return self._readable
+
+    def receive_ready(self) -> bytes | None:
+        """As `receive`; None where that would wait. After `readable` gave what tells it."""
+        readable = self._readable
+        assert readable is not None
+        if not readable.ready:
+            return None
+        try:
+            data = self._sock.recv(RECEIVE_BYTES)
+        except BlockingIOError:
+            readable.ready = False
+            return None
+        if len(data) < RECEIVE_BYTES and not readable.ends:
+            readable.ready = False
+        return data
+
+    async def _receive_told(self, readable: Readable) -> bytes:
+        while True:
+            await readable.wait()
+            if self._sock.fileno() == -1:
+                raise trio.ClosedResourceError("another task closed the stream")
+            if (data := self.receive_ready()) is not None:
+                return data
 
     def receive_nowait(self) -> bytes | None:
         """Return what has come, `b""` at the end, None if nothing has."""
@@ -105,4 +150,8 @@ class TcpStream:
         """Close at once; a task that waits on the stream gets `trio.ClosedResourceError`."""
         if self._sock.fileno() != -1:
             trio.lowlevel.notify_closing(self._sock)
+            if self._readiness is not None:
+                self._readiness.forget(self._sock)
             self._sock.close()
+            if self._readable is not None:
+                self._readable.close()

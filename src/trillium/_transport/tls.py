@@ -11,6 +11,7 @@ import os
 import ssl
 from typing import Final, final
 
+from trillium._transport.readiness import Readable, Readiness
 from trillium._transport.streams import RECEIVE_BYTES, TcpStream
 
 _HTTP_1_1: Final = ["http/1.1"]
@@ -38,13 +39,15 @@ def default_ssl_context() -> ssl.SSLContext:
 class TlsStream:
     """A TLS client on a TCP connection, which it owns."""
 
-    __slots__ = ("_ended", "_incoming", "_outgoing", "_tcp", "_tls")
+    __slots__ = ("_ended", "_incoming", "_outgoing", "_tcp", "_tls", "_unsent")
 
     def __init__(self, tcp: TcpStream, context: ssl.SSLContext, *, host: str) -> None:
         self._tcp = tcp
         self._ended = False
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        self._unsent = b""
+        """What the socket did not take of what OpenSSL says of its own."""
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
 
     async def handshake(self) -> None:
@@ -86,6 +89,22 @@ class TlsStream:
                     await self._flush()
                 await self._refill()
         return b""  # noqa: ASYNC910  # nor does the end
+
+    def readable(self, readiness: Readiness) -> Readable | None:
+        """Return what tells when there is something to receive; see `Stream`."""
+        return self._tcp.readable(readiness)
+
+    def receive_ready(self) -> bytes | None:
+        """As `receive`; None where that would wait; see `Stream`."""
+        while not self._ended:
+            if (self._incoming.pending or self._tls.pending()) and (data := self._decrypt()):
+                return data
+            if not self._ended:
+                self._flush_nowait()
+                if (received := self._tcp.receive_ready()) is None:
+                    return None
+                self._take_in(received)
+        return b""
 
     def _decrypt(self) -> bytes:
         """Return what the records that have come whole hold; empty if none has, or at the end."""
@@ -131,17 +150,21 @@ class TlsStream:
         self._tcp.close()
 
     async def _flush(self) -> None:
-        await self._tcp.send(self._outgoing.read())
+        unsent, self._unsent = self._unsent, b""
+        await self._tcp.send(unsent + self._outgoing.read())
 
     def _flush_nowait(self) -> None:
-        if self._outgoing.pending:
+        if self._unsent or self._outgoing.pending:
+            data = self._unsent + self._outgoing.read()
             try:
-                self._tcp.send_nowait(self._outgoing.read())
+                self._unsent = data[self._tcp.send_nowait(data) :]
             except OSError:
                 pass  # broken or closed already: there is nobody to tell
 
     async def _refill(self) -> None:
-        data = await self._tcp.receive()
+        self._take_in(await self._tcp.receive())
+
+    def _take_in(self, data: bytes) -> None:
         if not data:
             # RFC 8446, 6.1: without `close_notify` anybody may have ended it.
             raise ssl.SSLEOFError(ssl.SSL_ERROR_EOF, "the TLS connection was cut")

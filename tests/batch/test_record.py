@@ -342,10 +342,12 @@ async def test_an_output_that_is_removed_is_noticed(asked: Asked, tmp_path: Path
         with pytest.raises(OutputError, match=f"was {how} .*while it was written"):
             async with batch:
                 async for _ in batch:
-                    if path.exists():
-                        path.unlink()
-                    if how == "replaced":
-                        path.touch()
+                    if how == "replaced":  # at one stroke: the writer may look at any moment
+                        other = tmp_path / "other"
+                        other.touch()
+                        other.replace(path)
+                    else:
+                        path.unlink(missing_ok=True)
     assert batch.unwritten
 
 

@@ -9,6 +9,7 @@ import trillium
 from tests.checkpoints import cancel_at_every_checkpoint
 from tests.virtual import run_simulated
 from trillium import ErrorKind, Timeouts
+from trillium._call.stream_reader import StreamReader
 from trillium._wire.answer_stream import AnswerStream
 from trillium.simulator import (
     FaultKind,
@@ -389,5 +390,61 @@ def test_a_stream_that_was_cancelled_while_it_waited_says_so() -> None:
                 await anext(stream)
             with pytest.raises(trillium.UsageError, match="was cancelled while it waited"):
                 await anext(stream)
+
+    run_simulated(main, settings=PACED)
+
+
+@WAYS
+def test_a_chunk_in_hand_is_no_stall_whatever_the_clock_says_next(
+    read_on: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wake = StreamReader._wake
+
+    def wake_late(reader: StreamReader) -> None:
+        wake(reader)
+        clock = trio.lowlevel.current_clock()
+        assert isinstance(clock, trio.testing.MockClock)
+        clock.jump(5)  # as if the loop had stood still until now
+
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        chunks: list[trillium.Chunk] = []
+        timeouts = Timeouts(request_s=None, stall_s=2)
+        async with client.stream("Why?", timeouts=timeouts) as stream:
+            monkeypatch.setattr(StreamReader, "_wake", wake_late)
+            await _read_on(stream, read_on, chunks)
+        assert "".join(chunk.text for chunk in chunks) == stream.completion.text
+
+    run_simulated(main, settings=PACED)
+
+
+def test_what_is_shielded_is_read_though_all_around_the_client_is_cancelled() -> None:
+    async def main(_: trillium.Client, provider: SimulatedProvider) -> None:
+        with trio.CancelScope() as outer:
+            async with trillium.open_client(
+                "sim-1", base_url=provider.base_url, key=provider.key
+            ) as client:
+                async with client.stream("Why?") as begun:
+                    outer.cancel()
+                    with trio.CancelScope(shield=True):
+                        await begun.read()
+                with trio.CancelScope(shield=True):
+                    assert (await client.complete("And now?")).success
+                    async with client.stream("And then?") as stream:
+                        await stream.read()
+        assert begun.completion.text
+        assert stream.completion.text
+
+    run_simulated(main, settings=PACED)
+
+
+def test_a_block_that_is_left_tells_who_still_reads() -> None:
+    async def main(client: trillium.Client, provider: SimulatedProvider) -> None:
+        async def read(stream: trillium.CompletionStream) -> None:
+            with pytest.raises(trillium.RequestError):
+                await _read_on(stream, "iterated", [])
+
+        async with trio.open_nursery() as nursery, client.stream("Why?") as stream:
+            nursery.start_soon(read, stream)
+            await trio.sleep(0.35)
 
     run_simulated(main, settings=PACED)

@@ -101,6 +101,7 @@ async def told(pool):
     async with trio.open_nursery() as nursery:
         readiness = Readiness(lambda: nursery.start_soon(readiness.run))
         yield ToldPool(pool, readiness)
+        readiness.stop()
         nursery.cancel_scope.cancel()
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import resource
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
 import trio
 import trio.testing
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trillium._transport.readiness import IS_AVAILABLE, Readable, Readiness
 from trillium._transport.streams import RECEIVE_BYTES, TcpStream
+from trillium._transport.tls import TlsStream
 
 pytestmark = pytest.mark.skipif(not IS_AVAILABLE, reason="there is no epoll")
 
@@ -26,6 +29,7 @@ async def watching() -> AsyncIterator[Readiness]:
     async with trio.open_nursery() as nursery:
         readiness = Readiness(lambda: nursery.start_soon(readiness.run))
         yield readiness
+        readiness.stop()
         nursery.cancel_scope.cancel()
 
 
@@ -208,3 +212,44 @@ async def test_without_room_for_an_epoll_streams_wait_in_trios_loop() -> None:
         assert await stream.receive() == b"still"
         stream.close()
         peer.close()
+
+
+async def test_an_end_that_tls_tells_with_the_last_bytes_is_found_though_tcp_stays_open() -> None:
+    authority = trustme.CA()
+    ours, theirs = ssl.create_default_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.configure_trust(ours)
+    authority.issue_cert("localhost").configure_cert(theirs)
+    tcp, peer = a_pair()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = theirs.wrap_bio(incoming, outgoing, server_side=True)
+
+    async def serve() -> None:
+        while True:
+            try:
+                server.do_handshake()
+            except ssl.SSLWantReadError:
+                peer.send(outgoing.read())
+                await trio.lowlevel.wait_readable(peer)
+                incoming.write(peer.recv(RECEIVE_BYTES))
+            else:
+                break
+        peer.send(outgoing.read())
+
+    stream = TlsStream(tcp, ours, host="localhost")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        await stream.handshake()
+    async with watching() as readiness:
+        readable = stream.readable(readiness)
+        assert readable is not None
+        server.write(b"last")
+        with pytest.raises(ssl.SSLWantReadError):
+            server.unwrap()  # it says so, and waits for us to say it
+        peer.send(outgoing.read())
+        while (data := stream.receive_ready()) is None:
+            await readable.wait()
+        assert data == b"last"
+        assert readable.ready
+        assert stream.receive_ready() == b""
+    stream.close()
+    peer.close()

@@ -85,6 +85,8 @@ class Lifetime:
             await self.end()
         finally:
             self.nursery.cancel_scope.cancel()
+            if self.readiness is not None:
+                self.readiness.stop()
             # It waits for the nursery's own tasks alone, and those are cancelled.
             suppressed = await self._block.__aexit__(kind, error, traceback)  # noqa: ASYNC102
         return suppressed

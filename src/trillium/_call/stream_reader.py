@@ -59,6 +59,7 @@ class StreamReader:
             if self._readable.ready:
                 chunk = attempt.receive_ready()
                 if chunk is not None or not attempt.is_waiting():
+                    self._deadline.deadline = math.inf
                     await trio.lowlevel.checkpoint()
                     return chunk
             elif not attempt.is_waiting():
@@ -86,6 +87,7 @@ class StreamReader:
             if self._pour_on(put):
                 await self._park()
             else:
+                self._deadline.deadline = math.inf
                 await trio.lowlevel.checkpoint()
         finally:
             self._deadline.deadline = math.inf
@@ -132,6 +134,7 @@ class StreamReader:
         return attempt.is_waiting()
 
     def _wake(self) -> None:
+        self._deadline.deadline = math.inf  # or it could pass before the task has its turn
         if self._task is not None:
             task, self._task = self._task, None
             trio.lowlevel.reschedule(task)

@@ -258,8 +258,8 @@ class PooledExchange:
 
     def _abandon(self) -> None:
         if (connection := self._connection) is not None:
+            self._pool._close(connection)  # whoever waits is told of that first
             self._connection = self._piece = None
-            self._pool._close(connection)
 
 
 @final

@@ -80,13 +80,16 @@ class Readiness:
     """The sockets of one client, and the task that waits for all of them.
 
     Args:
-        start: Starts `run` in the owner's nursery; called once, when there is a socket.
+        start: Starts `run` in the owner's nursery; called once, when there is a socket. Then the
+            owner calls `stop` at the end: what is around it may be cancelled long before, and
+            who reads in a shielded scope would wait for ever.
     """
 
     def __init__(self, start: Callable[[], None]) -> None:
         self._start = start
         self._sockets: dict[int, Readable] = {}
         self._epoll: select.epoll | None = None
+        self._scope = trio.CancelScope(shield=True)
 
     def watch(self, sock: socket.socket) -> Readable | None:
         """Return what is known of a socket from now on, until it is closed.
@@ -99,7 +102,7 @@ class Readiness:
                 self._start()
             # What has come before is news, too. A socket that is closed leaves by itself.
             self._epoll.register(sock, _EDGES)
-        except OSError:
+        except (OSError, ValueError):  # the second, of one that was stopped
             return None
         readable = self._sockets[sock.fileno()] = Readable()
         return readable
@@ -108,11 +111,15 @@ class Readiness:
         """Let go of a socket that is about to be closed."""
         self._sockets.pop(sock.fileno(), None)
 
+    def stop(self) -> None:
+        """End `run`."""
+        self._scope.cancel()
+
     async def run(self) -> None:
-        """Tell listeners, until cancelled."""
+        """Tell listeners, until `stop`."""
         epoll, sockets = self._epoll, self._sockets
         assert epoll is not None
-        with epoll:
+        with epoll, self._scope:
             while True:
                 await trio.lowlevel.wait_readable(epoll.fileno())
                 for number, event in epoll.poll(0):

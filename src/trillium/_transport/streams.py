@@ -124,6 +124,11 @@ class TcpStream:
             readable.ready = False
         return data
 
+    def note_end(self) -> None:
+        """Note that the end has come, though it is not the socket's: there is no news of it."""
+        if self._readable is not None:
+            self._readable.ready = self._readable.ends = True
+
     async def _receive_told(self, readable: Readable) -> bytes:
         while True:
             await readable.wait()

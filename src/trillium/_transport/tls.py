@@ -92,12 +92,17 @@ class TlsStream:
 
     def readable(self, readiness: Readiness) -> Readable | None:
         """Return what tells when there is something to receive; see `Stream`."""
-        return self._tcp.readable(readiness)
+        readable = self._tcp.readable(readiness)
+        if self._ended:
+            self._tcp.note_end()
+        return readable
 
     def receive_ready(self) -> bytes | None:
         """As `receive`; None where that would wait; see `Stream`."""
         while not self._ended:
             if (self._incoming.pending or self._tls.pending()) and (data := self._decrypt()):
+                if self._ended:
+                    self._tcp.note_end()
                 return data
             if not self._ended:
                 self._flush_nowait()
